@@ -1,0 +1,220 @@
+//! The bytes of one entry, a NUL-terminated `NAME=VALUE`: match, compare, compose.
+//!
+//! # Invariants
+//! - E1: no loop here reads past an entry's NUL. Every byte is compared or tested before the next one is touched.
+//! - E2: an entry without `=`, or with nothing before it, has no name: it is carried along and never matched.
+
+use crate::sync::byte;
+use core::ffi::c_char;
+
+/// The bytes of a name, whatever holds them.
+pub trait Name: Copy {
+    /// The byte at `i`, or 0 at the end.
+    ///
+    /// # Safety
+    /// - no byte before `i` was 0.
+    unsafe fn at(self, i: usize) -> u8;
+}
+
+/// A name as C passes it. Invariant: a readable NUL-terminated string.
+#[derive(Clone, Copy, Debug)]
+pub struct CName(*const u8);
+
+impl CName {
+    /// Takes a C string as a name.
+    ///
+    /// # Safety
+    /// - `name` is a readable NUL-terminated string for as long as the `CName` is used.
+    #[inline(always)]
+    pub unsafe fn new(name: *const c_char) -> CName {
+        CName(name.cast())
+    }
+}
+
+impl Name for CName {
+    #[inline(always)]
+    unsafe fn at(self, i: usize) -> u8 {
+        // SAFETY: the string is readable up to its NUL, and no NUL came before `i`.
+        unsafe { byte(self.0.add(i)) }
+    }
+}
+
+impl Name for &[u8] {
+    #[inline(always)]
+    unsafe fn at(self, i: usize) -> u8 {
+        self.get(i).copied().unwrap_or(0)
+    }
+}
+
+/// The name of an entry: it ends at its `=`. Invariant: the entry is readable up to its NUL.
+#[derive(Clone, Copy)]
+struct EntryName(*const u8);
+
+impl Name for EntryName {
+    #[inline(always)]
+    unsafe fn at(self, i: usize) -> u8 {
+        // SAFETY: no 0 came before `i`, so neither NUL nor `=` did: `i` is at most the NUL's place.
+        match unsafe { byte(self.0.add(i)) } {
+            b'=' => 0,
+            other => other,
+        }
+    }
+}
+
+/// Where the value of `entry` starts if its name is `name`, else `None`. An empty name and one with `=` match nothing.
+/// Wait-free; reads at most the name's bytes and the `=`.
+///
+/// # Safety
+/// - `entry` is a readable NUL-terminated string.
+#[inline(always)]
+pub(crate) unsafe fn value_if<N: Name>(entry: *const c_char, name: N) -> Option<*const c_char> {
+    let entry: *const u8 = entry.cast();
+    let mut i = 0;
+    loop {
+        // SAFETY: E1: the bytes before `i` were equal in both and not 0.
+        let (wanted, found) = unsafe { (name.at(i), byte(entry.add(i))) };
+        if wanted == 0 {
+            // SAFETY: `found` is `=`, so a byte (at least the NUL) follows it.
+            return (found == b'=' && i > 0).then(|| unsafe { entry.add(i + 1) }.cast());
+        }
+        // `=` in `wanted` must not match the entry's own: `getenv("A=B")` is not found in `A=B=C`.
+        if wanted != found || wanted == b'=' {
+            return None;
+        }
+        i += 1;
+    }
+}
+
+/// True if `a` and `b` have the same name; entries without a name are the same only if they are one string.
+///
+/// # Safety
+/// - `a` and `b` are readable NUL-terminated strings.
+pub(crate) unsafe fn same_name(a: *const c_char, b: *const c_char) -> bool {
+    // SAFETY: the caller's promise.
+    a == b || (unsafe { has_name(a) && value_if(b, EntryName(a.cast())).is_some() })
+}
+
+/// True if `entry` has a name at all (E2).
+///
+/// # Safety
+/// - `entry` is a readable NUL-terminated string.
+pub(crate) unsafe fn has_name(entry: *const c_char) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { name_of(entry) }.is_some()
+}
+
+/// The name of `entry`: its bytes before the first `=`, if there are any (E2).
+///
+/// # Safety
+/// - `entry` is a readable NUL-terminated string, not changed while the name is used.
+pub(crate) unsafe fn name_of<'a>(entry: *const c_char) -> Option<&'a [u8]> {
+    let entry: *const u8 = entry.cast();
+    let mut i = 0;
+    loop {
+        // SAFETY: E1: no byte before `i` was NUL.
+        match unsafe { byte(entry.add(i)) } {
+            0 => return None,
+            // SAFETY: `i` bytes were read.
+            b'=' => return (i > 0).then(|| unsafe { core::slice::from_raw_parts(entry, i) }),
+            _ => i += 1,
+        }
+    }
+}
+
+/// True if the string at `text` is exactly `bytes`. Reads no further than the first difference.
+///
+/// # Safety
+/// - `text` is a readable NUL-terminated string; `bytes` holds no NUL.
+pub(crate) unsafe fn is(text: *const c_char, bytes: &[u8]) -> bool {
+    let text: *const u8 = text.cast();
+    for (i, wanted) in bytes.iter().enumerate() {
+        // SAFETY: E1: the bytes before `i` were equal to bytes that are not NUL.
+        if unsafe { byte(text.add(i)) } != *wanted {
+            return false;
+        }
+    }
+    // SAFETY: E1: as above, for the byte after them.
+    unsafe { byte(text.add(bytes.len())) == 0 }
+}
+
+/// Bytes that `NAME=VALUE` and its NUL take, or `None` if no address space could hold them.
+pub(crate) fn size(name: &[u8], value: &[u8]) -> Option<usize> {
+    name.len().checked_add(value.len())?.checked_add(2)
+}
+
+/// Writes `NAME=VALUE` and a NUL.
+///
+/// # Safety
+/// - `at` is writable for `size(name, value)` bytes, and nobody else's.
+pub(crate) unsafe fn compose(at: *mut u8, name: &[u8], value: &[u8]) {
+    // SAFETY: the sizes add up to what the caller promised; fresh memory overlaps with no argument.
+    unsafe {
+        at.copy_from_nonoverlapping(name.as_ptr(), name.len());
+        at.add(name.len()).write(b'=');
+        at.add(name.len() + 1).copy_from_nonoverlapping(value.as_ptr(), value.len());
+        at.add(name.len() + 1 + value.len()).write(0);
+    }
+}
+
+/// A name that can be stored: not empty, no `=`, no NUL.
+pub(crate) fn is_name(name: &[u8]) -> bool {
+    !name.is_empty() && !name.iter().any(|&b| b == b'=' || b == 0)
+}
+
+/// A value that can be stored: no NUL.
+pub(crate) fn is_value(value: &[u8]) -> bool {
+    !value.contains(&0)
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use core::ffi::CStr;
+
+    fn value<'a>(entry: &'a CStr, name: &str) -> Option<&'a CStr> {
+        // SAFETY: a C string literal.
+        unsafe { value_if(entry.as_ptr(), name.as_bytes()).map(|v| CStr::from_ptr(v)) }
+    }
+
+    #[test]
+    fn a_name_matches_itself_and_nothing_else() {
+        assert_eq!(value(c"A=1", "A"), Some(c"1"));
+        assert_eq!(value(c"A=", "A"), Some(c""));
+        assert_eq!(value(c"AB=1", "A"), None);
+        assert_eq!(value(c"A=1", "AB"), None);
+        assert_eq!(value(c"A=B=C", "A"), Some(c"B=C"));
+        assert_eq!(value(c"A=B=C", "A=B"), None);
+        assert_eq!(value(c"A", "A"), None);
+        assert_eq!(value(c"", "A"), None);
+        assert_eq!(value(c"=x", ""), None);
+        assert_eq!(value(c"", ""), None);
+    }
+
+    #[test]
+    fn entries_without_a_name_are_only_themselves() {
+        // SAFETY: C strings.
+        let same = |a: &CStr, b: &CStr| unsafe { same_name(a.as_ptr(), b.as_ptr()) };
+        assert!(same(c"A=1", c"A=2"));
+        assert!(!same(c"A=1", c"AB=1"));
+        assert!(!same(c"AB=1", c"A=1"));
+        let (a, b) = (c"JUNK".to_owned(), c"JUNK".to_owned());
+        assert!(same(&a, &a) && !same(&a, &b));
+        let (a, b) = (c"=x".to_owned(), c"=x".to_owned());
+        assert!(same(&a, &a) && !same(&a, &b));
+    }
+
+    #[test]
+    fn is_compares_whole_strings() {
+        for (text, bytes, wanted) in [
+            (c"ab", "ab", true),
+            (c"ab", "a", false),
+            (c"a", "ab", false),
+            (c"", "", true),
+            (c"x", "", false),
+        ] {
+            // SAFETY: a C string literal.
+            let found = unsafe { is(text.as_ptr(), bytes.as_bytes()) };
+            assert_eq!(found, wanted, "{text:?} {bytes:?}");
+        }
+    }
+}

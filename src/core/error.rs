@@ -1,0 +1,38 @@
+//! Why a change was refused.
+#![forbid(unsafe_code)]
+
+use core::fmt;
+
+/// Why the environment refused a change; nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Error {
+    /// The name is missing (NULL), empty, or contains `=` or NUL (`EINVAL`).
+    InvalidName,
+    /// The value is missing (NULL) or contains NUL (`EINVAL`).
+    InvalidValue,
+    /// The kernel gave no memory (`ENOMEM`).
+    OutOfMemory,
+}
+
+impl Error {
+    /// The `errno` with which the C functions report this error.
+    pub const fn errno(self) -> i32 {
+        match self {
+            Error::InvalidName | Error::InvalidValue => libc::EINVAL,
+            Error::OutOfMemory => libc::ENOMEM,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Error::InvalidName => "the name is empty or contains `=` or NUL",
+            Error::InvalidValue => "the value contains NUL",
+            Error::OutOfMemory => "out of memory",
+        })
+    }
+}
+
+impl core::error::Error for Error {}

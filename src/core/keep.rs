@@ -1,0 +1,281 @@
+//! Memory that is never given back: an arena over the kernel's pages, with the strings in it interned.
+//!
+//! A value that `getenv` returned to C may be used for ever, so nothing that was published is freed. No `malloc`: this works
+//! inside a malloc implementation, before `main`, and in a forked child.
+//!
+//! # Invariants
+//! - K1: memory is zero when it is handed out, and handed out once.
+//! - K2: a chunk, once linked, stays linked and keeps its place and size; `used` changes only under the update lock.
+//! - K3: each object (chunk, table) describes itself. No two words of [`Keep`] must agree, so that it may be wiped to zero, or
+//!   found half old and half new by a frame that a signal handler interrupted, and still be valid: see `process`.
+//!
+//! # Pairs
+//! | tag | Release in | Acquire in | what becomes visible |
+//! |---|---|---|---|
+//! | `[chunk]` | `link` | `owns`, `map` | the header of the chunk |
+
+use crate::entry;
+use crate::list::Array;
+use crate::store::Stop;
+use crate::sync::{self, AtomicPtr, AtomicUsize, Ordering, const_new};
+use core::cell::Cell;
+use core::ffi::c_char;
+use core::hash::Hasher;
+use core::ptr::{self, NonNull};
+
+/// Bytes of the smallest chunk; also what chunks are rounded to. A multiple of every page size Linux has here.
+const CHUNK: usize = if cfg!(loom) { 1 << 12 } else { 1 << 16 };
+/// Places in the first table of strings.
+const TABLE: usize = if cfg!(loom) { 4 } else { 1 << 9 };
+/// Up to so many places the table of strings grows whenever it fills: so many distinct strings are surely interned.
+const TABLE_FREE: usize = 1 << 13;
+/// Beyond that, it takes at most this part of the bytes of the strings themselves.
+const TABLE_SHARE: usize = 32;
+
+/// A mapping: this header, then memory handed out from below.
+#[repr(C)]
+struct Chunk {
+    older: *mut Chunk,
+    /// Bytes, header included.
+    size: usize,
+    /// Bytes handed out, header included.
+    used: Cell<usize>,
+}
+
+/// Open addressing over the addresses of our strings. A cache: an evicted string is merely made again.
+#[repr(C)]
+struct Table {
+    /// Places, a power of two.
+    size: usize,
+    /// Places taken.
+    len: Cell<usize>,
+}
+
+/// What the update lock's holder allocates from; all zero at first. Readers use [`owns`](Keep::owns) only.
+#[derive(Debug)]
+pub(crate) struct Keep {
+    /// The newest chunk; the others hang on it.
+    chunks: AtomicPtr<Chunk>,
+    table: AtomicPtr<Table>,
+    /// Bytes handed out for strings; for arrays and tables.
+    strings: AtomicUsize,
+    rest: AtomicUsize,
+}
+
+/// A chunk that is not linked yet.
+pub(crate) struct Fresh(NonNull<Chunk>);
+
+const_new! {
+    Keep,
+    pub(crate) fn new() -> Keep {
+        Keep {
+            chunks: AtomicPtr::new(ptr::null_mut()),
+            table: AtomicPtr::new(ptr::null_mut()),
+            strings: AtomicUsize::new(0),
+            rest: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl Keep {
+    /// Bytes handed out so far in this process (not inherited over `fork`): entries, arrays, tables.
+    pub(crate) fn retained(&self) -> usize {
+        // Relaxed: two counters, nothing travels through them.
+        self.strings.load(Ordering::Relaxed) + self.rest.load(Ordering::Relaxed)
+    }
+
+    /// True if the string at `entry` was made here: nobody else may own or edit it. MT-Safe, wait-free: one step per chunk, of
+    /// which there are about as many as doublings of the memory.
+    pub(crate) fn owns(&self, entry: *const c_char) -> bool {
+        // Acquire [chunk]: pairs with Release in `link`. Without it loom `an_equal_value_changes_nothing` fails.
+        let mut chunk = self.chunks.load(Ordering::Acquire);
+        // SAFETY: K2: a linked chunk stays.
+        while let Some(header) = unsafe { chunk.as_ref() } {
+            sync::read(chunk);
+            if entry.addr().wrapping_sub(chunk.addr()) < header.size {
+                return true;
+            }
+            chunk = header.older;
+        }
+        false
+    }
+
+    /// Memory for `bytes` bytes. Under the update lock; the kernel is not asked: the caller gets what to ask it for.
+    fn take(&self, bytes: usize, align: usize) -> Result<NonNull<u8>, Stop> {
+        let mut chunk = sync::own(&self.chunks);
+        // The newest first; the older ones have remainders at best, and memory that two threads mapped at once.
+        // SAFETY: K2.
+        while let Some(header) = unsafe { chunk.as_ref() } {
+            let start = header.used.get().next_multiple_of(align);
+            if let Some(end) = start.checked_add(bytes).filter(|&end| end <= header.size) {
+                header.used.set(end);
+                // SAFETY: `start` is within the chunk, whose address is not null.
+                return Ok(unsafe { NonNull::new_unchecked(chunk.cast::<u8>().add(start)) });
+            }
+            chunk = header.older;
+        }
+        Err(Stop::Memory(bytes))
+    }
+
+    /// A mapping from which [`take`](Self::take) can serve `bytes`. Not under the update lock.
+    pub(crate) fn map(&self, bytes: usize) -> Option<Fresh> {
+        let least = bytes.checked_add(size_of::<Chunk>())?.checked_next_multiple_of(CHUNK)?;
+        // As much again as there is: a handful of chunks, whatever the size. Only touched pages become resident.
+        // Acquire [chunk]: pairs with Release in `link`. Without it loom `two_first_changes` fails.
+        let chunk = self.chunks.load(Ordering::Acquire);
+        // SAFETY: K2.
+        let wanted = unsafe { chunk.as_ref() }.map_or(0, |newest| {
+            sync::read(chunk);
+            newest.size.saturating_mul(2)
+        });
+        let mut size = least.max(wanted);
+        let at = sync::map(size).or_else(|| {
+            size = least;
+            sync::map(size)
+        })?;
+        let chunk: NonNull<Chunk> = at.cast();
+        let header = Chunk { older: ptr::null_mut(), size, used: Cell::new(size_of::<Chunk>()) };
+        // SAFETY: fresh memory of at least one page, aligned to it.
+        unsafe { chunk.write(header) };
+        Some(Fresh(chunk))
+    }
+
+    /// Links a fresh chunk. Under the update lock.
+    pub(crate) fn link(&self, fresh: Fresh) {
+        let Fresh(chunk) = fresh;
+        let older = sync::own(&self.chunks);
+        // SAFETY: nobody else knows the chunk yet.
+        unsafe { (*chunk.as_ptr()).older = older };
+        sync::wrote(chunk.as_ptr());
+        // Release [chunk]: pairs with Acquire in `owns`. Without it loom `an_equal_value_changes_nothing` fails.
+        self.chunks.store(chunk.as_ptr(), Ordering::Release);
+    }
+
+    /// A new array of `capacity` slots. Under the update lock.
+    pub(crate) fn array<'a>(&self, capacity: usize) -> Result<&'a Array, Stop> {
+        let bytes = Array::bytes(capacity).ok_or(Stop::Memory(usize::MAX))?;
+        let at = self.take(bytes, align_of::<Array>())?;
+        count(&self.rest, bytes);
+        // SAFETY: K1; `take` gave `bytes` bytes, aligned.
+        Ok(unsafe { Array::place(at, capacity) })
+    }
+
+    /// The string `NAME=VALUE`: the one made before, if it is remembered and was not edited since, else a new one.
+    /// Under the update lock.
+    pub(crate) fn string(&self, name: &[u8], value: &[u8]) -> Result<*mut c_char, Stop> {
+        let bytes = entry::size(name, value).ok_or(Stop::Memory(usize::MAX))?;
+        let hash = hash_parts(name, value);
+        let table = self.table_with_room()?;
+        for place in table.probe(hash) {
+            let known = place.get();
+            if known.is_null() {
+                break;
+            }
+            sync::read(known);
+            // SAFETY: K2: our strings stay; a program that edits one leaves it terminated, or overruns it itself.
+            if unsafe { holds(known, name, value) } {
+                return Ok(known);
+            }
+        }
+        let at = self.take(bytes, 1)?.as_ptr();
+        // SAFETY: K1; `take` gave `bytes` bytes.
+        unsafe { entry::compose(at, name, value) };
+        let string = at.cast::<c_char>();
+        sync::wrote(string);
+        count(&self.strings, bytes);
+        table.insert(hash, string);
+        Ok(string)
+    }
+
+    /// The table, grown if it is nearly full and may be larger. Under the update lock.
+    fn table_with_room(&self) -> Result<&Table, Stop> {
+        // SAFETY: K3: null or a table of ours, which stays.
+        let old = unsafe { sync::own(&self.table).as_ref() };
+        let size = old.map_or(TABLE, |table| {
+            let full = (table.len.get() + 1) * 4 > table.size * 3;
+            let share = self.strings.load(Ordering::Relaxed) / TABLE_SHARE / size_of::<*mut c_char>();
+            if full && table.size * 2 <= TABLE_FREE.max(share) { table.size * 2 } else { table.size }
+        });
+        if let Some(table) = old.filter(|table| table.size == size) {
+            return Ok(table);
+        }
+        let bytes = size_of::<Table>() + size * size_of::<*mut c_char>();
+        let table: NonNull<Table> = self.take(bytes, align_of::<Table>())?.cast();
+        count(&self.rest, bytes);
+        // SAFETY: K1: fresh, large enough and zero: every place is null.
+        let table = unsafe {
+            table.write(Table { size, len: Cell::new(0) });
+            table.as_ref()
+        };
+        for string in old.into_iter().flat_map(|old| old.places()).map(Cell::get).filter(|s| !s.is_null()) {
+            // SAFETY: K2: our strings stay, terminated.
+            table.insert(unsafe { hash_string(string) }, string);
+        }
+        // Relaxed: only the lock's holders use the table.
+        self.table.store(ptr::from_ref(table).cast_mut(), Ordering::Relaxed);
+        Ok(table)
+    }
+}
+
+impl Table {
+    /// How far a string may be from its home. A fuller stretch than that forgets its oldest use of the home place.
+    const PROBES: usize = 32;
+
+    fn places(&self) -> &[Cell<*mut c_char>] {
+        // SAFETY: by construction `size` places follow the header; only the update lock's holder touches them.
+        unsafe { core::slice::from_raw_parts(ptr::from_ref(self).add(1).cast(), self.size) }
+    }
+
+    fn probe(&self, hash: u64) -> impl Iterator<Item = &Cell<*mut c_char>> {
+        let places = self.places();
+        // The top bits of the hash: they depend on all of its input.
+        let home = (hash >> 32) as usize;
+        (0..Table::PROBES.min(self.size)).map(move |i| &places[(home + i) & (self.size - 1)])
+    }
+
+    fn insert(&self, hash: u64, string: *mut c_char) {
+        // Never full: a place stays free so that a search ends soon.
+        let roomy = self.len.get() + 1 < self.size;
+        match self.probe(hash).find(|place| place.get().is_null()) {
+            Some(place) if roomy => {
+                place.set(string);
+                self.len.set(self.len.get() + 1);
+            }
+            _ => self.places()[(hash >> 32) as usize & (self.size - 1)].set(string),
+        }
+    }
+}
+
+fn count(counter: &AtomicUsize, bytes: usize) {
+    // Relaxed: a counter; only the lock's holders add to it, so that load and store need not be one step.
+    counter.store(counter.load(Ordering::Relaxed) + bytes, Ordering::Relaxed);
+}
+
+fn hash_parts(name: &[u8], value: &[u8]) -> u64 {
+    let mut hasher = rustc_hash::FxHasher::default();
+    hasher.write(name);
+    hasher.write(value);
+    hasher.finish()
+}
+
+/// The hash of a string of ours as it is now.
+///
+/// # Safety
+/// - `string` is readable and terminated.
+unsafe fn hash_string(string: *const c_char) -> u64 {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let name = entry::name_of(string).unwrap_or_default();
+        let value = core::ffi::CStr::from_ptr(string.add(name.len() + usize::from(!name.is_empty())));
+        hash_parts(name, value.to_bytes())
+    }
+}
+
+/// True if the string at `known` reads `NAME=VALUE` now.
+///
+/// # Safety
+/// - `known` is readable and terminated.
+unsafe fn holds(known: *const c_char, name: &[u8], value: &[u8]) -> bool {
+    // SAFETY: the caller's promise; a value found lies in the same string.
+    unsafe { entry::value_if(known, name).is_some_and(|found| entry::is(found, value)) }
+}

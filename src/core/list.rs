@@ -1,0 +1,409 @@
+//! The list: an array of slots, read from the head up to the null terminator. All of the algorithm that readers meet is here.
+//!
+//! ```text
+//! base                 head (= environ)                         last
+//!  |  free slots ...   | e0 | e1 | e2 | ... | e(n-1) | NULL      |
+//! ```
+//!
+//! Readers ([`Head::entry`]) load the head and scan upwards. Writers ([`Editor`]), one at a time, change the list by four
+//! moves, each of which leaves a proper list after every single store:
+//!
+//! - **add**: copy the first slot below the head, move the head down onto the copy, replace the copy by the new entry.
+//! - **replace**: store into the slot.
+//! - **remove**: store the first entry into the victim's slot, move the head up by one.
+//! - **grow**: fill the top of an array twice as large, move the head there.
+//!
+//! # Invariants
+//! - L1: every list ends in a null slot inside its array; the last slot of an array is null and never written.
+//! - L2: an entry's bytes are final before its address enters a slot (`putenv` strings: their owner's business).
+//! - L3: only the holder of the update lock stores to the slots and the head. A C program may also store to `environ` and
+//!   `environ[i]`; each such store is honoured, but two writers of which one takes no lock are not ordered.
+//! - L4: an array or entry that a reader may hold stays allocated.
+//! - L5: a live entry only ever moves to a higher slot, and its copy there is stored before its old slot is used again.
+//!
+//! # Pairs
+//! | tag | Release in | Acquire in | what becomes visible |
+//! |---|---|---|---|
+//! | `[head]` | `Editor::move_head`, `Editor::publish` | `Head::load` | every slot from that head up |
+//! | `[slot]` | `Slot::store` | `Slot::load` | the bytes of the entry, and earlier slot and head stores |
+//!
+//! # Why a variable that nobody removes is always found
+//! Let X be in the list when a reader loads the head, and be neither removed nor replaced until the reader is done.
+//! 1. X does not move: its slot is at or above the head, the reader reaches it.
+//! 2. X moves (it was first when another entry was removed): its copy went to a higher slot, and the store of the copy comes
+//!    before any store that overwrites the old slot. A reader that finds the old slot overwritten has thereby acquired the
+//!    copy (`[slot]`; this is why *every* slot load acquires), and the copy lies ahead of it.
+//! 3. The array is replaced: the old one keeps its content, the reader finishes there.
+//!
+//! # Why an add is three stores
+//! Storing the entry first and moving the head second (Solaris's order) is not linearizable. A reader that loaded the head
+//! before an earlier remove moved it up scans the vacated slot, too, and so finds the entry *before* the head is moved; a
+//! second reader, started after the first is done, loads the head and misses it. With the copy in between, the new entry
+//! becomes visible to every reader by one and the same store. Loom `an_added_variable_stays_found` fails on the shorter form.
+//!
+//! # Linearization points
+//! | operation | point |
+//! |---|---|
+//! | add, replace | the store of the entry into its slot; with growth: the move of the head to the new array |
+//! | remove | the store over the victim; the move of the head when the victim is first |
+//! | clear, adoption | the move of the head |
+//! | read, hit | at the load of the slot, or at the last moment before it at which the entry was still in the list |
+//! | read, miss | at the load of the head, or at the removal of the last entry of that name after it |
+
+use crate::entry::{self, Name};
+use crate::sync::{self, AtomicPtr, Ordering, const_new};
+use core::cell::Cell;
+use core::ffi::c_char;
+use core::ptr::{self, NonNull};
+
+/// One pointer cell of the list: null, or the address of an entry.
+#[repr(transparent)]
+#[derive(Debug)]
+pub struct Slot(AtomicPtr<c_char>);
+
+const_new! {
+    Slot,
+    fn new() -> Slot {
+        Slot(AtomicPtr::new(ptr::null_mut()))
+    }
+}
+
+impl Slot {
+    #[inline(always)]
+    pub(crate) fn load(&self) -> *mut c_char {
+        // Acquire [slot]: pairs with Release in `store`. Without it loom `a_bystander_survives_a_reused_slot` fails.
+        let entry = self.0.load(Ordering::Acquire);
+        sync::read(entry);
+        entry
+    }
+
+    /// The same for the holder of the update lock, in an array of ours.
+    fn own(&self) -> *mut c_char {
+        sync::own(&self.0)
+    }
+
+    #[inline(always)]
+    fn store(&self, entry: *mut c_char) {
+        // Release [slot]: pairs with Acquire in `load`. Who sees this entry sees its bytes, and every earlier store of a slot.
+        // Without it loom `a_bystander_survives_a_reused_slot` and `an_entry_is_whole` fail.
+        self.0.store(entry, Ordering::Release);
+    }
+}
+
+/// The list head: what C calls `environ`. Null is an empty list.
+#[repr(transparent)]
+#[derive(Debug)]
+pub struct Head(AtomicPtr<Slot>);
+
+#[cfg(not(loom))]
+const _: () = {
+    // C reads both as plain pointers.
+    assert!(size_of::<Slot>() == size_of::<*mut c_char>());
+    assert!(size_of::<Head>() == size_of::<*mut *mut c_char>());
+};
+
+const_new! {
+    Head,
+    /// The head of an empty list.
+    pub fn new() -> Head {
+        Head(AtomicPtr::new(ptr::null_mut()))
+    }
+}
+
+impl Head {
+    /// The first slot of the list, or null.
+    #[inline(always)]
+    pub(crate) fn load(&self) -> *const Slot {
+        // Acquire [head]: pairs with Release in `move_head` and `publish`. Who sees this head sees the slots from it up.
+        // Without it loom `a_bystander_survives_growth` fails.
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// What a program does with `environ = list`: a store that takes no lock.
+    ///
+    /// # Safety
+    /// - `list` is null, or a readable null-terminated array of entries that stays so while it may be read.
+    pub unsafe fn assign(&self, list: *const Slot) {
+        // Release [head]: pairs with Acquire in `load`. Without it loom `an_assigned_list_is_seen_whole` fails.
+        self.0.store(list.cast_mut(), Ordering::Release);
+    }
+
+    /// The value of the first entry named `name`, or `None`. MT-Safe, AS-Safe, wait-free: at most one load per slot between
+    /// the head and the end of the array; no store.
+    ///
+    /// # Safety
+    /// - the list is a proper one (L1, L2, L4), whoever made it.
+    #[inline(always)]
+    pub unsafe fn get<N: Name>(&self, name: N) -> Option<*const c_char> {
+        // SAFETY: the caller's promise.
+        for (_, entry) in unsafe { slots(self.load()) } {
+            // SAFETY: L2, L4: an entry in a list is a string that stays.
+            let value = unsafe { entry::value_if(entry, name) };
+            if value.is_some() {
+                return value;
+            }
+        }
+        None
+    }
+}
+
+/// The slots from `first` up to the terminator, with their entries. An empty iterator for null.
+///
+/// # Safety
+/// - `first` is null or points into a proper list, which stays allocated while the iterator is used.
+#[inline(always)]
+pub(crate) unsafe fn slots(first: *const Slot) -> impl Iterator<Item = (*const Slot, *mut c_char)> {
+    Slots { at: first, load: Slot::load }
+}
+
+/// Invariant: `at` is null or points into a proper list (L1), not past its terminator.
+struct Slots<L> {
+    at: *const Slot,
+    load: L,
+}
+
+impl<L: Fn(&Slot) -> *mut c_char> Iterator for Slots<L> {
+    type Item = (*const Slot, *mut c_char);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        let slot = self.at;
+        // SAFETY: the invariant.
+        let entry = (self.load)(unsafe { slot.as_ref() }?);
+        if entry.is_null() {
+            return None; // and stay on the terminator
+        }
+        // SAFETY: L1: `entry` is not the terminator, so a slot follows.
+        self.at = unsafe { slot.add(1) };
+        Some((slot, entry))
+    }
+}
+
+/// An array of ours: this header, then `capacity` slots. It describes itself, no other word needs to agree with it.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct Array {
+    /// Slots, terminator included.
+    capacity: usize,
+    /// Where the list in this array starts, as far as we moved it. Only under the update lock.
+    first: Cell<*const Slot>,
+}
+
+impl Array {
+    /// Bytes of an array of `capacity` slots, or `None` if no address space could hold it.
+    pub(crate) fn bytes(capacity: usize) -> Option<usize> {
+        capacity.checked_mul(size_of::<Slot>())?.checked_add(size_of::<Array>())
+    }
+
+    /// Makes an array, holding an empty list, in fresh memory.
+    ///
+    /// # Safety
+    /// - `at` is zeroed memory of `bytes(capacity)` bytes, aligned for pointers, and nobody else's; `capacity` is not 0.
+    pub(crate) unsafe fn place<'a>(at: NonNull<u8>, capacity: usize) -> &'a Array {
+        let array: *mut Array = at.as_ptr().cast();
+        // SAFETY: the caller's promise; the header comes first, the slots behind it.
+        unsafe {
+            sync::place(array.add(1).cast::<Slot>(), capacity, Slot::new);
+            array.write(Array { capacity, first: Cell::new(array.add(1).cast::<Slot>().add(capacity - 1)) });
+            &*array
+        }
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    fn base(&self) -> *const Slot {
+        // SAFETY: by construction the slots follow the header.
+        unsafe { ptr::from_ref(self).add(1).cast() }
+    }
+
+    /// The last slot, null for ever (L1).
+    pub(crate) fn last(&self) -> *const Slot {
+        // SAFETY: by construction there are `capacity` slots.
+        unsafe { self.base().add(self.capacity - 1) }
+    }
+
+    /// True if `slot` is one of this array's.
+    pub(crate) fn holds(&self, slot: *const Slot) -> bool {
+        let offset = slot.addr().wrapping_sub(self.base().addr());
+        offset < self.capacity * size_of::<Slot>() && offset % size_of::<Slot>() == 0
+    }
+}
+
+/// The head is no longer what the editor took it for: the program assigned `environ` meanwhile. Look again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moved;
+
+/// The right to change one of our arrays: held by who holds the update lock (L3).
+#[derive(Debug)]
+pub(crate) struct Editor<'a> {
+    head: &'a Head,
+    array: &'a Array,
+    /// The first slot of the list.
+    first: *const Slot,
+    /// True if the head points into this array, so that each move of `first` is to be published.
+    live: bool,
+}
+
+impl<'a> Editor<'a> {
+    /// The list that the head points to, if `array` holds it.
+    ///
+    /// # Safety
+    /// - the caller holds the update lock for the life of the editor, and `array` is one of ours.
+    pub(crate) unsafe fn live(head: &'a Head, array: &'a Array) -> Option<Editor<'a>> {
+        let first = head.load();
+        array.holds(first).then(|| {
+            // The program may have moved the head within the array: what it points to now is the list.
+            array.first.set(first);
+            Editor { head, array, first, live: true }
+        })
+    }
+
+    /// The list that `array` held last, while the head points elsewhere: changes are private until [`publish`](Self::publish).
+    ///
+    /// # Safety
+    /// - as for [`live`](Self::live).
+    pub(crate) unsafe fn private(head: &'a Head, array: &'a Array) -> Editor<'a> {
+        Editor { head, array, first: array.first.get(), live: false }
+    }
+
+    pub(crate) fn array(&self) -> &'a Array {
+        self.array
+    }
+
+    /// The slots of the list, with their entries.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = (*const Slot, *mut c_char)> + use<> {
+        // The invariant: `first` points into our array, which ends in null and is not freed while it is edited (L1, L4).
+        Slots { at: self.first, load: Slot::own }
+    }
+
+    /// The first slot above `after` (from the start: null) whose entry `wanted` accepts.
+    pub(crate) fn find(
+        &self,
+        after: *const Slot,
+        mut wanted: impl FnMut(*const c_char) -> bool,
+    ) -> Option<*const Slot> {
+        self.slots().find(|&(slot, entry)| slot > after && wanted(entry)).map(|(slot, _)| slot)
+    }
+
+    /// Free slots below the head.
+    pub(crate) fn room(&self) -> usize {
+        (self.first.addr() - self.array.base().addr()) / size_of::<Slot>()
+    }
+
+    /// Moves the start of the list; for a live one the head, too, unless the program moved that meanwhile.
+    fn move_head(&mut self, to: *const Slot) -> Result<(), Moved> {
+        if self.live {
+            // Release [head]: pairs with Acquire in `Head::load`. Who sees this head sees the slots from it up.
+            // Without it loom `a_bystander_survives_an_add` fails. Relaxed on failure: we look again from the start.
+            // An exchange, not a store: an assignment by the program is never overwritten.
+            let (from, to) = (self.first.cast_mut(), to.cast_mut());
+            self.head
+                .0
+                .compare_exchange(from, to, Ordering::Release, Ordering::Relaxed)
+                .map_err(|_| Moved)?;
+        }
+        self.first = to;
+        self.array.first.set(to);
+        Ok(())
+    }
+
+    /// Makes a private list the live one, if the head is still `instead_of`. Linearization point of adoption and clear.
+    pub(crate) fn publish(&mut self, instead_of: *const Slot) -> Result<(), Moved> {
+        let (from, to) = (instead_of.cast_mut(), self.first.cast_mut());
+        // Release [head]: pairs with Acquire in `Head::load`. Without it loom `adoption_hides_nothing` fails.
+        // Relaxed on failure: we look again from the start.
+        self.head.0.compare_exchange(from, to, Ordering::Release, Ordering::Relaxed).map_err(|_| Moved)?;
+        self.live = true;
+        Ok(())
+    }
+
+    /// True if a reader that starts now reads this list.
+    pub(crate) fn is_live(&self) -> bool {
+        self.array.holds(self.head.load())
+    }
+
+    /// Adds `entry` in front. See the module text for why this takes three stores.
+    ///
+    /// Needs `room() > 0`.
+    pub(crate) fn add(&mut self, entry: *mut c_char) -> Result<(), Moved> {
+        debug_assert!(self.room() > 0);
+        // SAFETY: `room() > 0`, so a slot of the array lies below; `first` is in the array.
+        let (below, first) = unsafe { (&*self.first.sub(1), &*self.first) };
+        // The first entry twice, or for an empty list the terminator: harmless to every reader, whatever head it loaded.
+        below.store(first.own());
+        self.move_head(below)?;
+        below.store(entry);
+        Ok(())
+    }
+
+    /// Stores `entry` into a slot of the list and returns what was there.
+    pub(crate) fn replace(&mut self, slot: *const Slot, entry: *mut c_char) -> *mut c_char {
+        // SAFETY: the callers pass a slot that `find` gave.
+        let slot = unsafe { &*slot };
+        let old = slot.own();
+        slot.store(entry);
+        old
+    }
+
+    /// Removes the entry in `slot` and returns it: the first entry takes its place (L5), then the head moves up.
+    pub(crate) fn remove(&mut self, slot: *const Slot) -> Result<*mut c_char, Moved> {
+        // SAFETY: the callers pass a slot that `find` gave, so the list is not empty and a slot follows the first.
+        let (victim, first, next) = unsafe { (&*slot, &*self.first, self.first.add(1)) };
+        let old = victim.own();
+        if slot != self.first {
+            victim.store(first.own());
+        }
+        self.move_head(next)?;
+        Ok(old)
+    }
+
+    /// Forgets all entries: the list starts at the last slot. A live list is published so.
+    pub(crate) fn clear(&mut self) -> Result<(), Moved> {
+        self.move_head(self.array.last())
+    }
+
+    /// Closes the gap that a program leaves when it ends the list early (`environ[i] = NULL`): moves the entries up, last one
+    /// first (L5), so that the slots they leave can be used again. True if there was a gap.
+    pub(crate) fn compact(&mut self) -> Result<bool, Moved> {
+        let live = self.slots().count();
+        let mut to = self.array.last();
+        // SAFETY: `live` slots follow `first` before the terminator.
+        let mut from = unsafe { self.first.add(live) };
+        if from == to {
+            return Ok(false);
+        }
+        for _ in 0..live {
+            // SAFETY: both stay within [first, last]: `from` goes down to `first`, and `to` stays above it.
+            unsafe {
+                (from, to) = (from.sub(1), to.sub(1));
+                (*to).store((*from).own());
+            }
+        }
+        self.move_head(to)?;
+        Ok(true)
+    }
+
+    /// Moves a live list into `fresh`, a new array with room for it and `entry`, which becomes its first. The old array keeps
+    /// its content for the readers in it.
+    pub(crate) fn grow(&mut self, fresh: &'a Array, entry: *mut c_char) -> Result<(), Moved> {
+        let live = self.slots().count();
+        debug_assert!(live + 1 < fresh.capacity);
+        // SAFETY: the list and the new entry fit below the last slot.
+        let first = unsafe { fresh.last().sub(live + 1) };
+        let mut to = first;
+        for entry in core::iter::once(entry).chain(self.slots().take(live).map(|(_, entry)| entry)) {
+            // SAFETY: `live + 1` slots lie between `first` and the last.
+            unsafe {
+                (*to).store(entry);
+                to = to.add(1);
+            }
+        }
+        fresh.first.set(first);
+        let mut moved = Editor { head: self.head, array: fresh, first, live: false };
+        moved.publish(self.first)?;
+        *self = moved;
+        Ok(())
+    }
+}

@@ -1,0 +1,64 @@
+//! The update lock: a futex mutex in one word, whose zero state is "free".
+//!
+//! Own code rather than a crate's for three reasons: it must be correct in memory that the kernel wipes to zero in a forked
+//! child, it must leave `errno` alone, and loom must be able to drive it. The method is the third mutex of Drepper,
+//! *Futexes Are Tricky* (2011).
+//!
+//! # Pairs
+//! | tag | Release in | Acquire in | what becomes visible |
+//! |---|---|---|---|
+//! | `[lock]` | `release` | `acquire` | everything the previous holder wrote |
+
+use crate::sync::{self, AtomicU32, Ordering, const_new};
+
+const FREE: u32 = 0;
+const HELD: u32 = 1;
+/// Held, and somebody may sleep.
+const CONTENDED: u32 = 2;
+
+#[derive(Debug)]
+pub(crate) struct Lock(AtomicU32);
+
+const_new! {
+    Lock,
+    pub(crate) fn new() -> Lock {
+        Lock(AtomicU32::new(FREE))
+    }
+}
+
+impl Lock {
+    /// Takes the lock. Blocking; not AS-Safe: a signal handler that takes it while its own thread holds it waits for ever,
+    /// as with libc's own `setenv`.
+    #[inline]
+    pub(crate) fn acquire(&self) {
+        // Acquire [lock]: pairs with Release in `release`. Relaxed on failure: nothing is read on its account.
+        // Without it loom `two_writers_lose_nothing` fails.
+        if self.0.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            self.acquire_contended();
+        }
+    }
+
+    #[cold]
+    fn acquire_contended(&self) {
+        for _ in 0..sync::SPINS {
+            // Relaxed [lock]: a hint; the swap below decides.
+            if self.0.load(Ordering::Relaxed) == FREE {
+                break;
+            }
+            core::hint::spin_loop();
+        }
+        // Acquire [lock]: pairs with Release in `release`. Without it loom `two_writers_lose_nothing` fails.
+        while self.0.swap(CONTENDED, Ordering::Acquire) != FREE {
+            sync::wait(&self.0, CONTENDED);
+        }
+    }
+
+    /// Gives the lock back. In a forked child whose copy of the word was wiped meanwhile this changes nothing.
+    #[inline]
+    pub(crate) fn release(&self) {
+        // Release [lock]: pairs with Acquire in `acquire`. Without it loom `two_writers_lose_nothing` fails.
+        if self.0.swap(FREE, Ordering::Release) == CONTENDED {
+            sync::wake(&self.0);
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The process's one environment: C's `environ`, and the store that changes it.
+//!
+//! `environ` itself is the list head. It is bound by its reserved name `__environ` (a program may define an unrelated `environ`)
+//! when the program is linked or loaded. Reads need nothing else: no initialisation, no thread-local storage, no system call.
+//!
+//! # fork
+//! The store lives in a page of its own that the kernel wipes to zero in a forked child (`MADV_WIPEONFORK`, Linux 4.14). So
+//! a child that was forked while another thread was inside `setenv` finds the lock free and nothing published; the list itself is
+//! proper after every single store, and the child's first change adopts it. Nothing runs at fork time. `pthread_atfork` was not
+//! chosen: its handlers are ordered among other libraries' handlers, raw `clone` skips them, and a signal handler that forks while
+//! its own thread is inside `setenv`, as crash handlers do, would wait for itself for ever.
+//!
+//! The page holds the lock and pointers to objects that describe themselves, and no two words of it must agree (K3). That is for
+//! the child that *returns* from such a handler into the interrupted `setenv`. The frame goes on with the array, chunk and
+//! table it has in hand, which nobody else uses: whatever the handler did in the child, it did with new ones. Every move of the
+//! head is a compare-and-exchange, and a change counts only if the head still points into the array that was changed, so the
+//! frame either completes its change or starts over on the list that the handler left. (Threads that such a handler started
+//! before it returned are not covered; POSIX allows it no `pthread_create`.)
+//!
+//! A `vfork` child shares the page and the lock with its parent, as it shares the list.
+//!
+//! Where the kernel refuses the advice, all else works, and this is lost: a child forked while another thread was inside a change
+//! may find the lock taken for ever when it makes a change itself. Reads in it are not affected. [`survives_fork`] tells.
+
+use crate::entry::CName;
+use crate::error::Error;
+use crate::list::Head;
+use crate::store::Store;
+use crate::sync::{self, AtomicU32, Ordering};
+use core::ffi::{CStr, c_char};
+use core::ptr;
+
+#[link(name = "c")]
+unsafe extern "C" {
+    // Invariant: one word, valid for the life of the process. C code writes it as a plain pointer.
+    #[link_name = "__environ"]
+    static ENVIRON: Head;
+}
+
+/// Whole pages, whatever the page size: the wipe must hit the store and nothing else.
+#[cfg_attr(not(target_arch = "aarch64"), repr(C, align(4096)))]
+#[cfg_attr(target_arch = "aarch64", repr(C, align(65536)))]
+struct Pages(Store);
+
+/// All zero, so in .bss, whose whole pages are anonymous memory, as the advice demands.
+static PAGES: Pages = Pages(Store::new());
+
+/// What became of the advice. Not on the wiped page: a child inherits the advice, too.
+static ADVICE: AtomicU32 = AtomicU32::new(UNASKED);
+const UNASKED: u32 = 0;
+const TAKEN: u32 = 1;
+const REFUSED: u32 = 2;
+
+/// The list head of this process.
+#[inline(always)]
+pub(crate) fn head() -> &'static Head {
+    // SAFETY: libc's `environ` is one word that outlives everything; we only access it atomically.
+    unsafe { &*ptr::addr_of!(ENVIRON) }
+}
+
+/// The store of this process, in wiped pages from the first time on.
+fn store() -> &'static Store {
+    // Relaxed: asking twice does no harm, and who finds an answer needs nothing else.
+    if ADVICE.load(Ordering::Relaxed) == UNASKED {
+        ask();
+    }
+    &PAGES.0
+}
+
+#[cold]
+fn ask() {
+    sync::keeping_errno(|| {
+        let at = ptr::from_ref(&PAGES).cast_mut().cast();
+        // SAFETY: the advice concerns our own pages only, and takes effect in children.
+        let refused = unsafe { libc::madvise(at, size_of::<Pages>(), libc::MADV_WIPEONFORK) } != 0;
+        // Relaxed: as in `store`.
+        ADVICE.store(if refused { REFUSED } else { TAKEN }, Ordering::Relaxed);
+    });
+}
+
+/// True if a child forked at any moment can change its environment at once; false if the kernel refuses `MADV_WIPEONFORK`.
+pub fn survives_fork() -> bool {
+    store();
+    // Relaxed: as in `store`.
+    ADVICE.load(Ordering::Relaxed) == TAKEN
+}
+
+/// Bytes allocated for the environment by this process, for ever: entries, arrays and tables. What it inherited over `fork` is
+/// not counted.
+pub fn retained_bytes() -> usize {
+    store().retained()
+}
+
+/// The value of `name`, as a C program gets it. MT-Safe, AS-Safe, wait-free: at most one load per slot of the array.
+///
+/// # Safety
+/// - `name` is a readable NUL-terminated string.
+#[inline(always)]
+pub(crate) unsafe fn get_c(name: *const c_char) -> *mut c_char {
+    // SAFETY: the caller's promise; `environ` is a proper list, or the program broke it.
+    let value = unsafe { head().get(CName::new(name)) };
+    value.map_or(ptr::null_mut(), <*const c_char>::cast_mut)
+}
+
+/// The value of `name`, or `None`. Wait-free; copies nothing.
+///
+/// The string lives as long as the process. It is constant if it was stored by this library; the buffers of C's `putenv`, and
+/// strings of a list that the program assigned to `environ`, belong to whoever made them.
+pub fn get(name: &[u8]) -> Option<&'static CStr> {
+    if name.contains(&0) {
+        return None;
+    }
+    // SAFETY: `environ` is a proper list, or the program broke it.
+    let value = unsafe { head().get(name) }?;
+    // SAFETY: L2, L4: the value ends at its entry's NUL, and entries stay.
+    Some(unsafe { CStr::from_ptr(value) })
+}
+
+/// Sets `name` to `value`; with `overwrite` false only if it has no value yet.
+///
+/// # Errors
+/// `InvalidName`, `InvalidValue`, `OutOfMemory`; nothing was changed.
+pub fn set(name: &[u8], value: &[u8], overwrite: bool) -> Result<(), Error> {
+    // SAFETY: `environ` is a proper list, or the program broke it.
+    unsafe { store().set(head(), name, value, overwrite) }
+}
+
+/// Makes `string` itself, `NAME=VALUE`, an entry; see [`Store::put`].
+///
+/// # Errors
+/// `InvalidName`, `OutOfMemory`; nothing was changed.
+///
+/// # Safety
+/// - `string` is NUL-terminated, and stays so and readable as long as anybody may read it: for ever, if in doubt.
+pub unsafe fn put(string: *mut c_char) -> Result<(), Error> {
+    // SAFETY: the caller's promise; `environ` is a proper list, or the program broke it.
+    unsafe { store().put(head(), string) }
+}
+
+/// Removes every entry named `name`.
+///
+/// # Errors
+/// `InvalidName`, `OutOfMemory`; nothing was changed.
+pub fn unset(name: &[u8]) -> Result<(), Error> {
+    // SAFETY: `environ` is a proper list, or the program broke it.
+    unsafe { store().unset(head(), name) }
+}
+
+/// Empties the environment.
+///
+/// # Errors
+/// `OutOfMemory`; nothing was changed.
+pub fn clear() -> Result<(), Error> {
+    // SAFETY: `environ` is a proper list, or the program broke it.
+    unsafe { store().clear(head()) }
+}
+
+/// Fills `entries` with all entries as of one moment and returns how many there are; if that is more than fit, none of
+/// them counts. Blocking (the update lock, for one pass over the pointers), not AS-Safe.
+pub fn snapshot(entries: &mut [*const c_char]) -> usize {
+    // SAFETY: `environ` is a proper list, or the program broke it.
+    unsafe { store().snapshot(head(), entries) }
+}

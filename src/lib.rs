@@ -1,0 +1,2 @@
+//! Environment access that is safe beside `setenv`.
+pub use mtsafe_env_core::{Error, interpose};
