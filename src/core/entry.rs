@@ -61,28 +61,74 @@ impl Name for EntryName {
     }
 }
 
+/// A name to look for, with its first two bytes at hand: one comparison rejects nearly every other entry.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<N> {
+    name: N,
+    /// The first two bytes of a matching entry: of a one-byte name the second is the `=`.
+    first: u8,
+    second: u8,
+    /// True if the name is longer than one byte.
+    longer: bool,
+}
+
+impl<N: Name> Wanted<N> {
+    /// `None` if nothing can match: an empty name; one with `=` near its start (further on, [`value_in`](Self::value_in) sees it).
+    #[inline(always)]
+    pub(crate) fn new(name: N) -> Option<Wanted<N>> {
+        // SAFETY: the second byte is asked for only if the first is not 0.
+        let first = unsafe { name.at(0) };
+        if first == 0 || first == b'=' {
+            return None;
+        }
+        // SAFETY: as above.
+        let second = unsafe { name.at(1) };
+        let longer = second != 0;
+        // `getenv("A=B")` is not found in `A=B=C`.
+        (second != b'=').then(|| Wanted { name, first, second: if longer { second } else { b'=' }, longer })
+    }
+
+    /// Where the value of `entry` starts if its name is the wanted one. Wait-free; reads at most the name's bytes and the `=`.
+    ///
+    /// # Safety
+    /// - `entry` is a readable NUL-terminated string.
+    #[inline(always)]
+    pub(crate) unsafe fn value_in(self, entry: *const c_char) -> Option<*const c_char> {
+        let entry: *const u8 = entry.cast();
+        // SAFETY: E1: `first` is not 0, so an entry that starts with it has a second byte.
+        if unsafe { byte(entry) != self.first || byte(entry.add(1)) != self.second } {
+            return None;
+        }
+        let mut i = 2;
+        if self.longer {
+            loop {
+                // SAFETY: E1: the bytes before `i` were equal in both and not 0.
+                let (wanted, found) = unsafe { (self.name.at(i), byte(entry.add(i))) };
+                i += 1;
+                if wanted != found {
+                    if wanted == 0 && found == b'=' {
+                        break;
+                    }
+                    return None;
+                }
+                // One test for most bytes of a name: letters and `_` are above both.
+                if wanted <= b'=' && (wanted == b'=' || wanted == 0) {
+                    return None;
+                }
+            }
+        }
+        // SAFETY: the byte before this one is the `=`, so at least the NUL follows.
+        Some(unsafe { entry.add(i) }.cast())
+    }
+}
+
 /// Where the value of `entry` starts if its name is `name`, else `None`. An empty name and one with `=` match nothing.
-/// Wait-free; reads at most the name's bytes and the `=`.
 ///
 /// # Safety
 /// - `entry` is a readable NUL-terminated string.
-#[inline(always)]
 pub(crate) unsafe fn value_if<N: Name>(entry: *const c_char, name: N) -> Option<*const c_char> {
-    let entry: *const u8 = entry.cast();
-    let mut i = 0;
-    loop {
-        // SAFETY: E1: the bytes before `i` were equal in both and not 0.
-        let (wanted, found) = unsafe { (name.at(i), byte(entry.add(i))) };
-        if wanted == 0 {
-            // SAFETY: `found` is `=`, so a byte (at least the NUL) follows it.
-            return (found == b'=' && i > 0).then(|| unsafe { entry.add(i + 1) }.cast());
-        }
-        // `=` in `wanted` must not match the entry's own: `getenv("A=B")` is not found in `A=B=C`.
-        if wanted != found || wanted == b'=' {
-            return None;
-        }
-        i += 1;
-    }
+    // SAFETY: the caller's promise.
+    Wanted::new(name).and_then(|wanted| unsafe { wanted.value_in(entry) })
 }
 
 /// True if `a` and `b` have the same name; entries without a name are the same only if they are one string.

@@ -50,7 +50,7 @@
 //! | read, hit | at the load of the slot, or at the last moment before it at which the entry was still in the list |
 //! | read, miss | at the load of the head, or at the removal of the last entry of that name after it |
 
-use crate::entry::{self, Name};
+use crate::entry::{Name, Wanted};
 use crate::sync::{self, AtomicPtr, Ordering, const_new};
 use core::cell::Cell;
 use core::ffi::c_char;
@@ -135,15 +135,9 @@ impl Head {
     /// - the list is a proper one (L1, L2, L4), whoever made it.
     #[inline(always)]
     pub unsafe fn get<N: Name>(&self, name: N) -> Option<*const c_char> {
-        // SAFETY: the caller's promise.
-        for (_, entry) in unsafe { slots(self.load()) } {
-            // SAFETY: L2, L4: an entry in a list is a string that stays.
-            let value = unsafe { entry::value_if(entry, name) };
-            if value.is_some() {
-                return value;
-            }
-        }
-        None
+        let wanted = Wanted::new(name)?;
+        // SAFETY: the caller's promise: a proper list, whose entries are strings that stay (L1, L2, L4).
+        unsafe { slots(self.load()).find_map(|(_, entry)| wanted.value_in(entry)) }
     }
 }
 
