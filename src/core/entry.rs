@@ -85,7 +85,7 @@ impl<N: Name> Wanted<N> {
         let second = unsafe { name.at(1) };
         let longer = second != 0;
         // `getenv("A=B")` is not found in `A=B=C`.
-        (second != b'=').then(|| Wanted { name, first, second: if longer { second } else { b'=' }, longer })
+        (second != b'=').then_some(Wanted { name, first, second: if longer { second } else { b'=' }, longer })
     }
 
     /// Where the value of `entry` starts if its name is the wanted one. Wait-free; reads at most the name's bytes and the `=`.

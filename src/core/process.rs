@@ -51,11 +51,37 @@ const UNASKED: u32 = 0;
 const TAKEN: u32 = 1;
 const REFUSED: u32 = 2;
 
-/// The list head of this process.
+/// The list head of this process, or `None` as long as the dynamic linker has not bound `environ` for us.
+///
+/// That is so while it relocates libraries that come before this one, which may call `getenv` from an IFUNC resolver. libc has
+/// not set `environ` itself by then, and its own `getenv` finds nothing either.
 #[inline(always)]
-pub(crate) fn head() -> &'static Head {
+fn head() -> Option<&'static Head> {
+    let at: *const Head;
+    // The address as the linker filled it in, or not yet: the language takes the address of a static to be never null.
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    // SAFETY: one load from our own global offset table.
+    unsafe {
+        core::arch::asm!("mov {}, qword ptr [rip + {}@GOTPCREL]", out(reg) at, sym ENVIRON,
+            options(pure, readonly, nostack, preserves_flags));
+    }
+    #[cfg(all(target_arch = "aarch64", not(miri)))]
+    // SAFETY: as above.
+    unsafe {
+        core::arch::asm!("adrp {0}, :got:{1}", "ldr {0}, [{0}, :got_lo12:{1}]", out(reg) at, sym ENVIRON,
+            options(pure, readonly, nostack, preserves_flags));
+    }
+    #[cfg(any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
+    {
+        at = ptr::addr_of!(ENVIRON);
+    }
     // SAFETY: libc's `environ` is one word that outlives everything; we only access it atomically.
-    unsafe { &*ptr::addr_of!(ENVIRON) }
+    unsafe { at.as_ref() }
+}
+
+/// [`head`] for a change, which needs libc, too.
+fn bound() -> Result<&'static Head, Error> {
+    head().ok_or(Error::OutOfMemory)
 }
 
 /// The store of this process, in wiped pages from the first time on.
@@ -98,7 +124,7 @@ pub fn retained_bytes() -> usize {
 #[inline(always)]
 pub(crate) unsafe fn get_c(name: *const c_char) -> *mut c_char {
     // SAFETY: the caller's promise; `environ` is a proper list, or the program broke it.
-    let value = unsafe { head().get(CName::new(name)) };
+    let value = head().and_then(|head| unsafe { head.get(CName::new(name)) });
     value.map_or(ptr::null_mut(), <*const c_char>::cast_mut)
 }
 
@@ -111,7 +137,7 @@ pub fn get(name: &[u8]) -> Option<&'static CStr> {
         return None;
     }
     // SAFETY: `environ` is a proper list, or the program broke it.
-    let value = unsafe { head().get(name) }?;
+    let value = unsafe { head()?.get(name) }?;
     // SAFETY: L2, L4: the value ends at its entry's NUL, and entries stay.
     Some(unsafe { CStr::from_ptr(value) })
 }
@@ -122,7 +148,7 @@ pub fn get(name: &[u8]) -> Option<&'static CStr> {
 /// `InvalidName`, `InvalidValue`, `OutOfMemory`; nothing was changed.
 pub fn set(name: &[u8], value: &[u8], overwrite: bool) -> Result<(), Error> {
     // SAFETY: `environ` is a proper list, or the program broke it.
-    unsafe { store().set(head(), name, value, overwrite) }
+    unsafe { store().set(bound()?, name, value, overwrite) }
 }
 
 /// Makes `string` itself, `NAME=VALUE`, an entry; see [`Store::put`].
@@ -134,7 +160,7 @@ pub fn set(name: &[u8], value: &[u8], overwrite: bool) -> Result<(), Error> {
 /// - `string` is NUL-terminated, and stays so and readable as long as anybody may read it: for ever, if in doubt.
 pub unsafe fn put(string: *mut c_char) -> Result<(), Error> {
     // SAFETY: the caller's promise; `environ` is a proper list, or the program broke it.
-    unsafe { store().put(head(), string) }
+    unsafe { store().put(bound()?, string) }
 }
 
 /// Removes every entry named `name`.
@@ -143,7 +169,7 @@ pub unsafe fn put(string: *mut c_char) -> Result<(), Error> {
 /// `InvalidName`, `OutOfMemory`; nothing was changed.
 pub fn unset(name: &[u8]) -> Result<(), Error> {
     // SAFETY: `environ` is a proper list, or the program broke it.
-    unsafe { store().unset(head(), name) }
+    unsafe { store().unset(bound()?, name) }
 }
 
 /// Empties the environment.
@@ -152,12 +178,12 @@ pub fn unset(name: &[u8]) -> Result<(), Error> {
 /// `OutOfMemory`; nothing was changed.
 pub fn clear() -> Result<(), Error> {
     // SAFETY: `environ` is a proper list, or the program broke it.
-    unsafe { store().clear(head()) }
+    unsafe { store().clear(bound()?) }
 }
 
 /// Fills `entries` with all entries as of one moment and returns how many there are; if that is more than fit, none of
 /// them counts. Blocking (the update lock, for one pass over the pointers), not AS-Safe.
 pub fn snapshot(entries: &mut [*const c_char]) -> usize {
     // SAFETY: `environ` is a proper list, or the program broke it.
-    unsafe { store().snapshot(head(), entries) }
+    head().map_or(0, |head| unsafe { store().snapshot(head, entries) })
 }

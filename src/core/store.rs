@@ -99,12 +99,13 @@ impl Store {
                 return Ok(());
             }
         }
-        self.change(head, |list| {
-            if !overwrite && find(list, name).is_some() {
-                return Ok(());
-            }
+        self.locked(|| {
+            // Memory first: without it nothing is adopted either.
             let string = self.keep.string(name, value)?;
-            self.store(list, name, string)
+            self.edit(head, |list| match find(list, name) {
+                Some(_) if !overwrite => Ok(()),
+                _ => self.store(list, name, string),
+            })
         })
     }
 
@@ -119,7 +120,7 @@ impl Store {
     pub unsafe fn put(&self, head: &Head, string: *mut c_char) -> Result<(), Error> {
         // SAFETY: the caller's promise.
         let name = unsafe { entry::name_of(string) }.ok_or(Error::InvalidName)?;
-        self.change(head, |list| self.store(list, name, string))
+        self.locked(|| self.edit(head, |list| self.store(list, name, string)))
     }
 
     /// Removes every entry named `name`; without one it changes nothing. Blocking if there is one, not AS-Safe.
@@ -137,12 +138,14 @@ impl Store {
         if unsafe { head.get(name) }.is_none() {
             return Ok(());
         }
-        self.change(head, |list| {
-            // The last one first: while one is left, readers find the first, whose value was the variable's.
-            while let Some(slot) = find(list, name) {
-                remove(list, last_from(list, slot, name))?;
-            }
-            Ok(())
+        self.locked(|| {
+            self.edit(head, |list| {
+                // The last one first: while one is left, readers find the first, whose value was the variable's.
+                while let Some(slot) = find(list, name) {
+                    remove(list, last_from(list, slot, name))?;
+                }
+                Ok(())
+            })
         })
     }
 
@@ -209,22 +212,21 @@ impl Store {
         }
     }
 
-    /// Runs `edit` on the list of `head`, brought into an array of ours.
-    fn change<'a>(
+    /// Runs `change` on the list of `head`, brought into an array of ours; it counts if the head still points there afterwards.
+    /// Under the lock.
+    fn edit<'a>(
         &'a self,
         head: &'a Head,
-        mut edit: impl FnMut(&mut Editor<'a>) -> Result<(), Stop>,
-    ) -> Result<(), Error> {
-        self.locked(|| {
-            // SAFETY: the lock is held.
-            let live = self.array().and_then(|array| unsafe { Editor::live(head, array) });
-            let mut list = match live {
-                Some(list) => list,
-                None => adopt::adopt(self, head)?,
-            };
-            edit(&mut list)?;
-            if list.is_live() { Ok(()) } else { Err(Stop::Moved) }
-        })
+        change: impl FnOnce(&mut Editor<'a>) -> Result<(), Stop>,
+    ) -> Result<(), Stop> {
+        // SAFETY: the lock is held.
+        let live = self.array().and_then(|array| unsafe { Editor::live(head, array) });
+        let mut list = match live {
+            Some(list) => list,
+            None => adopt::adopt(self, head)?,
+        };
+        change(&mut list)?;
+        if list.is_live() { Ok(()) } else { Err(Stop::Moved) }
     }
 
     /// Makes `string` the one entry named `name`. Under the lock.
