@@ -17,6 +17,9 @@ const DEFAULT_SECONDS: u64 = 5;
 const BYSTANDERS: usize = 8;
 /// Variables that come and go, for each writer: enough that libc has to move its array again and again.
 const COME_AND_GO: usize = 200;
+/// Allocations of the rest of the program that live at one time, and their largest size in bytes.
+const LIVE: usize = 256;
+const MOST_BYTES: usize = 4096;
 const READERS: usize = 3;
 const WRITERS: usize = 2;
 
@@ -48,10 +51,7 @@ fn main() -> ExitCode {
         for i in 0..WRITERS {
             scope.spawn(move || write_variables(i));
         }
-        let end = Instant::now() + Duration::from_secs(seconds);
-        while let Some(left) = end.checked_duration_since(Instant::now()) {
-            thread::sleep(left);
-        }
+        use_memory(Instant::now() + Duration::from_secs(seconds));
         // Relaxed: the threads are joined at the end of the scope.
         STOP.store(true, Ordering::Relaxed);
     });
@@ -144,6 +144,21 @@ fn write_variables(writer: usize) {
         for name in &names {
             // SAFETY: a C string; see `set`.
             unsafe { libc::unsetenv(name.as_ptr()) };
+        }
+    }
+}
+
+/// Allocates and frees until `end`, as the rest of a program does. Memory that libc's `setenv` gives back is soon something else.
+fn use_memory(end: Instant) {
+    let mut live: Vec<Vec<u8>> = vec![Vec::new(); LIVE];
+    let mut random = 88_172_645_463_325_252_u64;
+    while Instant::now() < end {
+        for _ in 0..LIVE {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            let place = (random >> 32) as usize % LIVE;
+            live[place] = vec![b'Z'; 64 + (random >> 48) as usize % MOST_BYTES];
         }
     }
 }

@@ -5,8 +5,9 @@ mod common;
 
 use common::{Libc, compile, library, plain, preloaded, run, scratch};
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// Wall time after which a program counts as hung: many times what a slow machine needs.
@@ -155,10 +156,10 @@ mod musl {
 
 /// The example: the demonstration of the README.
 fn race() -> Command {
-    // `cargo test` has built it, beside this test's folder.
-    let test = std::env::current_exe().expect("the path of this test");
-    let profile = test.parent().and_then(Path::parent).expect("a test lies in a `deps` folder");
-    Command::new(profile.join("examples/race"))
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    Command::new(
+        BUILT.get_or_init(|| common::build(&["--example", "race"], "race", &scratch().join("preload"))),
+    )
 }
 
 #[test]
@@ -190,21 +191,5 @@ fn the_programs_notice_that_the_library_is_missing() {
         let outcome = run(command, LIMIT);
         assert_eq!(outcome.status.code(), Some(1), "{name} passes without the library");
         assert!(String::from_utf8_lossy(&outcome.stderr).contains("is not the library's"));
-    }
-}
-
-/// However it is built, it is the same file.
-#[test]
-#[ignore = "builds the library three more times"]
-fn every_build_command_makes_the_same_library() {
-    let bytes = |path: &Path| std::fs::read(path).expect("the library can be read");
-    let ours = bytes(library());
-    for (folder, arguments) in [
-        ("all", &["--workspace"][..]),
-        ("features", &["--workspace", "--all-features"]),
-        ("targets", &["--workspace", "--all-targets"]),
-    ] {
-        let other = common::build_library(arguments, &scratch().join("same").join(folder));
-        assert!(bytes(&other) == ours, "cargo build --release {arguments:?} makes another library");
     }
 }

@@ -79,7 +79,7 @@ static void two_arrays_in_turn(long i) {
     static char **other;
     if (i == 0) {
         other = environ;
-        set_numbered("GROWN", 400);
+        set_numbered("GROWN", 200);
     }
     char **current = environ;
     environ = other;
@@ -123,7 +123,7 @@ int main(int argc, char **argv) {
         if (shapes[i].retire) {
             set_numbered("R", 20);
             retired = environ;
-            set_numbered("GROW", 2000);
+            set_numbered("GROW", 200);
         }
         /* What it costs at first is its own business. */
         for (long round = 0; round < rounds / 100; round++)

@@ -6,15 +6,20 @@
 
 enum { WRITERS = 3, AT_ONCE = 8, SECONDS = 10 };
 
-static atomic_int stop, remove_too = 1;
+static atomic_int stop, remove_too = 1, no_longer_removing;
 static char *self;
 
 static void *writer(void *number) {
     char name[32], value[32];
+    int removing = 1;
     for (unsigned i = 0; !atomic_load(&stop); i++) {
+        if (removing && !atomic_load(&remove_too)) {
+            removing = 0;
+            atomic_fetch_add(&no_longer_removing, 1);
+        }
         snprintf(name, sizeof name, "W%d_%u", (int)(uintptr_t)number, i % 200);
         snprintf(value, sizeof value, "%u", i / 200 % 8);
-        if (i % 3 == 0 && atomic_load(&remove_too))
+        if (i % 3 == 0 && removing)
             CHECK(unsetenv(name) == 0);
         else
             CHECK(setenv(name, value, 1) == 0 && has(name, value));
@@ -75,6 +80,7 @@ static void reap(void) {
 static pid_t vfork_and_exec(int i, const char *value) {
     pid_t pid = vfork();
     if (pid == 0) {
+        alarm(SECONDS);
         if (setenv("VFORKED", value, 1) != 0)
             _exit(3);
         if (i & 1)
@@ -112,11 +118,8 @@ int main(int argc, char **argv) {
 
     /* The kernel copies the list from its end while others change it: only adding and replacing is safe beside that. */
     atomic_store(&remove_too, 0);
-    char name[32];
-    for (int i = 0; i < WRITERS * 200; i++) {
-        snprintf(name, sizeof name, "W%d_%d", i / 200, i % 200);
-        CHECK(setenv(name, "0", 1) == 0);
-    }
+    while (atomic_load(&no_longer_removing) < WRITERS)
+        usleep(100);
     for (int i = 0; i < children / 5; i++) {
         char value[16];
         snprintf(value, sizeof value, "%d", i);

@@ -12,27 +12,29 @@ use std::thread;
 use std::time::Duration;
 
 /// File name of the preload library.
-pub const LIBRARY: &str = "libmtsafe_env_preload.so";
+pub(crate) const LIBRARY: &str = "libmtsafe_env_preload.so";
 
 /// Where the tests put what they build.
-pub fn scratch() -> &'static Path {
+pub(crate) fn scratch() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR"))
 }
 
 /// The preload library, built once per test binary.
-pub fn library() -> &'static Path {
+pub(crate) fn library() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| build_library(&["-p", "mtsafe-env-preload"], &scratch().join("preload")))
+    BUILT.get_or_init(|| {
+        build(&["--release", "-p", "mtsafe-env-preload"], LIBRARY, &scratch().join("preload"))
+    })
 }
 
-/// Builds with `cargo build --release` and these arguments, and returns the path of the preload library as cargo reports it.
+/// Builds with `cargo build` and these arguments, and returns the path of the artifact called `file` as cargo reports it.
 ///
 /// In a target directory of its own: the cargo that runs this test may hold the lock of the usual one. Without the caller's
 /// compiler flags (sanitizers, coverage): what is tested is what ships.
-pub fn build_library(arguments: &[&str], target: &Path) -> PathBuf {
+pub(crate) fn build(arguments: &[&str], file: &str, target: &Path) -> PathBuf {
     let mut cargo = Command::new(env!("CARGO"));
     cargo
-        .args(["build", "--release", "--message-format=json-render-diagnostics"])
+        .args(["build", "--message-format=json-render-diagnostics"])
         .args(arguments)
         .arg("--target-dir")
         .arg(target)
@@ -43,16 +45,16 @@ pub fn build_library(arguments: &[&str], target: &Path) -> PathBuf {
         .stderr(Stdio::inherit());
     let output = cargo.output().expect("cargo runs");
     assert!(output.status.success(), "{cargo:?}: {}", output.status);
-    // The artifact's file names are the only strings in cargo's JSON that end so.
+    // Of the strings in cargo's JSON only the paths of artifacts end so.
     let json = String::from_utf8(output.stdout).expect("cargo's JSON is UTF-8");
     let path =
-        json.split('"').find(|s| s.ends_with(&format!("/{LIBRARY}"))).expect("cargo built the library");
+        json.split('"').find(|s| s.ends_with(&format!("/{file}"))).expect("cargo reports the artifact");
     PathBuf::from(path)
 }
 
 /// A C compiler and the libc it links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Libc {
+pub(crate) enum Libc {
     /// `$CC`, or `cc`.
     System,
     /// `musl-gcc`.
@@ -69,7 +71,7 @@ impl Libc {
 }
 
 /// Compiles `tests/c/NAME.c` with extra `arguments`, once per test binary. A NAME that starts with `lib` becomes a shared library.
-pub fn compile(libc: Libc, name: &'static str, arguments: &[&OsStr]) -> PathBuf {
+pub(crate) fn compile(libc: Libc, name: &'static str, arguments: &[&OsStr]) -> PathBuf {
     static DONE: Mutex<Option<HashMap<(Libc, &str), PathBuf>>> = Mutex::new(None);
     let mut done = DONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let done = done.get_or_insert_default();
@@ -96,16 +98,16 @@ pub fn compile(libc: Libc, name: &'static str, arguments: &[&OsStr]) -> PathBuf 
 
 /// What a program left behind.
 #[derive(Debug)]
-pub struct Outcome {
-    pub status: ExitStatus,
-    pub stdout: Vec<u8>,
-    pub stderr: Vec<u8>,
+pub(crate) struct Outcome {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: Vec<u8>,
 }
 
 impl Outcome {
     /// Panics with everything the program said unless it exited with 0.
     #[track_caller]
-    pub fn succeeded(self, what: &str) -> Outcome {
+    pub(crate) fn succeeded(self, what: &str) -> Outcome {
         let Outcome { status, stdout, stderr } = &self;
         let signal = status.signal().map(|s| format!(" (signal {s})")).unwrap_or_default();
         assert!(
@@ -120,7 +122,7 @@ impl Outcome {
 
 /// Runs `command` to its end. One that takes longer than `limit` is killed with its children, and the test fails.
 #[track_caller]
-pub fn run(mut command: Command, limit: Duration) -> Outcome {
+pub(crate) fn run(mut command: Command, limit: Duration) -> Outcome {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let group = -i32::try_from(child.id()).expect("a process id");
@@ -149,7 +151,7 @@ pub fn run(mut command: Command, limit: Duration) -> Outcome {
 }
 
 /// `program` with a small, known environment, without the library.
-pub fn plain(program: impl AsRef<OsStr>) -> Command {
+pub(crate) fn plain(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.env_clear().envs([("LANG", "C"), ("HOME", "/"), ("TZ", "UTC0")]);
     command.env("PATH", std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into()));
@@ -157,14 +159,14 @@ pub fn plain(program: impl AsRef<OsStr>) -> Command {
 }
 
 /// `program` with the same environment, under the library.
-pub fn preloaded(program: impl AsRef<OsStr>) -> Command {
+pub(crate) fn preloaded(program: impl AsRef<OsStr>) -> Command {
     let mut command = plain(program);
     command.env("LD_PRELOAD", library());
     command
 }
 
 /// True if there is a program of this name on the PATH.
-pub fn exists(program: &str) -> bool {
+pub(crate) fn exists(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
