@@ -239,7 +239,7 @@ fn step(random: &mut Random, model: &mut Model, program: &mut Program) -> String
         23 if !put.is_empty() => {
             let string = put[random.below(put.len())];
             // SAFETY: a string of this test's, at least one byte long (its name); its length stays.
-            unsafe { *string = b"XYN"[random.below(3)].cast_signed() };
+            unsafe { *string = b"XYN"[random.below(3)] as c_char };
             *model = Model::of(&list);
             format!("rename a put string to {:?}", bytes_of(string))
         }

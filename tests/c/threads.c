@@ -1,4 +1,9 @@
-/* Readers, a walker of environ and libc's own readers beside writers, for ARGV[1] milliseconds.
+/* Readers, walkers of environ and libc's own readers beside writers.
+ *
+ * First a short list, writers that keep two variables at its front in motion, and readers that look for those, until ARGV[1]
+ * reads have met a change of the very variable they look for, or ARGV[2] seconds are over. (Not for a fixed time: on a busy
+ * machine the threads seldom run at the same moment, and then nothing would be tried.) Then the long list and everybody else
+ * beside them, for ARGV[3] seconds.
  *
  * Each variable has one owner, a writer, and a state word: odd while the owner changes it, else a count of its changes
  * with its present value. A reader whose two looks at the state agree has read beside no change of *that* variable, so it
@@ -13,6 +18,7 @@
 
 enum {
     WRITERS = 3,
+    OTHERS_AT_FIRST = 12,
     OTHERS = 500,   /* added, removed, replaced */
     BYSTANDERS = 60, /* never removed, never replaced */
     ROLLING = 30,   /* removed and added again at once, so that they are first in the list */
@@ -24,8 +30,8 @@ enum {
 static char names[ALL][24];
 static char values[ALL][VALUES][40];
 static _Atomic uint64_t states[ALL]; /* changes << 4 | present << 3 | value << 1 | busy */
-static atomic_int stop;
-static _Atomic uint64_t reads, verified, walks, changes;
+static atomic_int stop, everybody;
+static _Atomic uint64_t reads, verified, walks, changes, meetings;
 
 static uint64_t state_of(uint64_t before, int value) {
     uint64_t number = (before >> 4) + 1;
@@ -76,12 +82,12 @@ static void *reader(void *seed) {
 
 /* Looks for one variable all the time. It is near the front, so this is fast enough to fall between two stores of a writer. */
 static void *hot_reader(void *number) {
-    int i = HOT + (int)(uintptr_t)number % WRITERS;
-    uint64_t n = 0;
+    uint64_t n = (uintptr_t)number;
     while (!atomic_load_explicit(&stop, memory_order_relaxed)) {
+        int i = HOT + (int)(n++ % WRITERS);
         uint64_t before = atomic_load(&states[i]);
         const char *found = NULL;
-        if (n++ & 1) {
+        if (n & 1) {
             found = getenv(names[i]);
         } else {
             char *first = __atomic_load_n(__atomic_load_n(&environ, __ATOMIC_ACQUIRE), __ATOMIC_ACQUIRE);
@@ -93,7 +99,9 @@ static void *hot_reader(void *number) {
             else if (before & 8)
                 continue; /* it need not be the first */
         }
-        if (!(before & 1) && atomic_load(&states[i]) == before)
+        if (atomic_load(&states[i]) != before)
+            atomic_fetch_add_explicit(&meetings, 1, memory_order_relaxed);
+        else if (!(before & 1))
             verify(i, before, found, "a hot reader");
     }
     atomic_fetch_add(&reads, n);
@@ -139,15 +147,14 @@ static void *writer(void *number) {
         uint64_t r = next_random(&random) >> 20;
         int value = (int)(r & 3);
         r >>= 2;
-        int y = (int)(r % OTHERS / WRITERS * WRITERS) + me;
+        int all = atomic_load(&everybody);
+        int y = (int)(r % (all ? OTHERS : OTHERS_AT_FIRST) / WRITERS * WRITERS) + me;
         if (y >= OTHERS)
             y -= WRITERS;
         int x = OTHERS + BYSTANDERS + (int)(r / OTHERS % ROLLING / WRITERS * WRITERS) + me;
-        switch (r >> 40 & 3) {
+        switch (all ? (int)(r >> 40 & 3) : 0) {
         case 0:
-            if (!(states[x] & 8))
-                FAIL("the writer's %s is gone", names[x]);
-            if (!(r >> 42 & 3))
+            if (!all || (r >> 42 & 1))
                 x = HOT + me;
             for (int round = 0; round < 8; round++, n += 4) {
                 change(x, -1);    /* first, from the second round on: its slot becomes free */
@@ -217,39 +224,55 @@ static void *resolver(void *unused) {
     return NULL;
 }
 
+static pthread_t threads[100];
+static int started;
+
+static void start(void *(*run)(void *), int count) {
+    for (int i = 0; i < count; i++)
+        CHECK(pthread_create(&threads[started++], NULL, run, (void *)(uintptr_t)(i * 7919 + 1)) == 0);
+}
+
+static void rest_until(uint64_t end, uint64_t enough) {
+    while (now_ns() < end && atomic_load(&meetings) < enough)
+        usleep(1000);
+}
+
 int main(int argc, char **argv) {
     must_be_preloaded();
-    CHECK(argc == 2);
-    long milliseconds = atol(argv[1]);
+    CHECK(argc == 4);
+    const uint64_t enough = strtoull(argv[1], NULL, 10), second = 1000000000, begin = now_ns();
     for (int i = 0; i < ALL; i++) {
         snprintf(names[i], sizeof names[i], "V%d", i);
         for (int v = 0; v < VALUES; v++)
             snprintf(values[i][v], sizeof values[i][v], "value %d of %d", v, i);
     }
-    /* Bystanders between the others: some have to move when others go. */
-    for (int i = ALL; i-- > 0;)
-        change(i, i & 3);
+    for (int i = OTHERS; i < OTHERS + 5; i++)
+        change(i, 0);
+    for (int i = 0; i < WRITERS; i++)
+        CHECK(pthread_create(&threads[started++], NULL, writer, (void *)(uintptr_t)i) == 0);
+    start(hot_reader, WRITERS);
+    rest_until(begin + strtoull(argv[2], NULL, 10) * second, enough);
+    uint64_t met = meetings, changed = now_ns();
 
+    /* Bystanders between the others: some have to move when others go. */
+    for (int i = ALL; i-- > OTHERS_AT_FIRST;)
+        if (i < HOT || i >= HOT + WRITERS)
+            change(i, i & 3);
+    atomic_store(&everybody, 1);
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    int readers = cores < 2 ? 4 : cores > 32 ? 64 : (int)(2 * cores);
-    pthread_t threads[80];
-    int n = 0;
-    for (int i = 0; i < readers; i++)
-        CHECK(pthread_create(&threads[n++], NULL, reader, (void *)(uintptr_t)(i * 7919 + 1)) == 0);
-    for (int i = 0; i < WRITERS; i++)
-        CHECK(pthread_create(&threads[n++], NULL, writer, (void *)(uintptr_t)i) == 0);
-    for (int i = 0; i < WRITERS; i++)
-        CHECK(pthread_create(&threads[n++], NULL, hot_reader, (void *)(uintptr_t)i) == 0);
+    start(reader, cores < 2 ? 4 : cores > 32 ? 64 : (int)(2 * cores));
     void *(*const others[])(void *) = {walker, walker, clock_reader, locale_reader, resolver};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-        CHECK(pthread_create(&threads[n++], NULL, others[i], NULL) == 0);
-    for (uint64_t end = now_ns() + (uint64_t)milliseconds * 1000000; now_ns() < end;)
-        usleep(10000);
+        start(others[i], 1);
+    rest_until(changed + strtoull(argv[3], NULL, 10) * second, UINT64_MAX);
+
     atomic_store(&stop, 1);
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < started; i++)
         CHECK(pthread_join(threads[i], NULL) == 0);
-    printf("%llu reads, %llu verified, %llu walks, %llu changes\n", (unsigned long long)reads,
-           (unsigned long long)verified, (unsigned long long)walks, (unsigned long long)changes);
-    CHECK(verified > 0 && walks > 0 && changes > 0);
+    printf("%llu meetings in %llu ms, then %llu; %llu reads, %llu verified, %llu walks, %llu changes\n",
+           (unsigned long long)met, (unsigned long long)((changed - begin) / 1000000),
+           (unsigned long long)(meetings - met), (unsigned long long)reads, (unsigned long long)verified,
+           (unsigned long long)walks, (unsigned long long)changes);
+    CHECK(verified > 0 && walks > 0 && changes > 0 && meetings > 0);
     return 0;
 }
