@@ -1,0 +1,209 @@
+//! The preload library as programs meet it: C programs, for glibc and for musl, that check each their own property.
+#![cfg(all(target_os = "linux", not(loom), not(miri)))]
+
+mod common;
+
+use common::{Libc, compile, library, plain, preloaded, run, scratch};
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// Wall time after which a program counts as hung: many times what a slow machine needs.
+const LIMIT: Duration = Duration::from_secs(120);
+/// Reads that must have met a change of the very variable they look for. A library whose remove moves the head before it copies
+/// the first entry is found out after 10 to 100 of them, one whose add moves the head before it fills the slot after 100 to 500.
+const MEETINGS: &str = "10000";
+/// Wall time of the long variants. `MTSAFE_TEST_SECONDS` overrides it.
+const LONG_SECONDS: u64 = 60;
+
+fn long_seconds() -> u64 {
+    std::env::var("MTSAFE_TEST_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(LONG_SECONDS)
+}
+
+/// Runs `tests/c/NAME.c` with `arguments` under the library.
+fn check(libc: Libc, name: &'static str, arguments: &[&str], limit: Duration) {
+    let program = compile(libc, name, &[]);
+    check_program(&program, arguments, limit);
+}
+
+fn check_program(program: &Path, arguments: &[&str], limit: Duration) {
+    let mut command = preloaded(program);
+    command.args(arguments).envs([("INHERITED", "yes"), ("MALLOC_BYSTANDER", "here")]);
+    let outcome = run(command, limit).succeeded(&format!("{} {arguments:?}", program.display()));
+    print!("{}", String::from_utf8_lossy(&outcome.stdout));
+}
+
+/// Many processes: each has one first change only.
+fn first_changes_at_once(libc: Libc) {
+    let program = compile(libc, "first_use", &[]);
+    for _ in 0..100 {
+        // A long list, so that the first change takes long enough for the others to come in.
+        let mut command = preloaded(&program);
+        command.env("INHERITED", "yes").envs((0..600).map(|i| (format!("LONG_{i}"), "list")));
+        run(command, LIMIT).succeeded("first_use");
+    }
+}
+
+/// The properties that each libc must have; the sizes are for the whole to take seconds.
+macro_rules! properties {
+    ($libc:expr, $available:expr) => {
+        use super::*;
+
+        fn program(name: &'static str, arguments: &[&str]) {
+            if $available {
+                check($libc, name, arguments, LIMIT);
+            }
+        }
+
+        #[test]
+        fn every_call_answers_as_documented() {
+            if $available {
+                // The program replaces `getauxval` for the library: exported.
+                let table = compile($libc, "table", &[OsStr::new("-rdynamic")]);
+                check_program(&table, &[], LIMIT);
+            }
+        }
+
+        #[test]
+        fn lists_that_the_program_assigns_are_adopted() {
+            program("adopt", &[]);
+        }
+
+        #[test]
+        fn a_variable_that_nobody_changes_is_found_beside_writers() {
+            program("threads", &[MEETINGS, "20", "3"]);
+        }
+
+        #[test]
+        fn first_changes_at_once_are_all_kept() {
+            if $available {
+                first_changes_at_once($libc);
+            }
+        }
+
+        #[test]
+        fn children_of_busy_parents_can_change_their_environment() {
+            program("forks", &["500"]);
+        }
+
+        #[test]
+        fn a_handler_may_fork_and_return_into_an_interrupted_change() {
+            program("fork_in_handler", &["500"]);
+        }
+
+        #[test]
+        fn a_handler_finds_the_old_value_or_the_new() {
+            program("signals", &["10000"]);
+        }
+
+        #[test]
+        fn a_malloc_may_use_the_environment() {
+            program("own_malloc", &[]);
+        }
+
+        #[test]
+        fn constructors_and_destructors_may_use_the_environment() {
+            if $available {
+                let library = compile($libc, "libhooks", &[]);
+                check_program(&compile($libc, "hooks", &[library.as_os_str()]), &[], LIMIT);
+            }
+        }
+    };
+}
+
+mod system {
+    properties!(Libc::System, true);
+
+    #[test]
+    fn many_variables_and_large_values() {
+        program("many", &["10000"]);
+    }
+
+    #[test]
+    fn save_and_restore_loops_keep_the_memory_bounded() {
+        program("bounded", &["1000000"]);
+    }
+
+    #[test]
+    #[ignore = "a minute; MTSAFE_TEST_SECONDS sets another length"]
+    fn a_variable_that_nobody_changes_is_found_beside_writers_for_long() {
+        let seconds = long_seconds();
+        let half = (seconds / 2).to_string();
+        check(Libc::System, "threads", &["1000000000", &half, &half], Duration::from_secs(seconds) + LIMIT);
+    }
+
+    #[test]
+    #[ignore = "minutes"]
+    fn forks_at_every_moment_for_long() {
+        let long = LIMIT * 5;
+        check(Libc::System, "forks", &["20000"], long);
+        check(Libc::System, "fork_in_handler", &["20000"], long);
+        check(Libc::System, "signals", &["1000000"], long);
+    }
+}
+
+mod musl {
+    properties!(Libc::Musl, available());
+
+    /// Where musl is part of the job (`CI` is set), its absence is a failure.
+    fn available() -> bool {
+        let found = common::exists("musl-gcc");
+        assert!(found || std::env::var_os("CI").is_none(), "musl-gcc is missing");
+        if !found {
+            eprintln!("skipped: musl-gcc is missing");
+        }
+        found
+    }
+
+    #[test]
+    fn many_variables_and_large_values() {
+        program("many", &["2000"]);
+    }
+
+    #[test]
+    fn save_and_restore_loops_keep_the_memory_bounded() {
+        program("bounded", &["100000"]);
+    }
+}
+
+/// The example: the demonstration of the README.
+fn race() -> Command {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    Command::new(
+        BUILT.get_or_init(|| common::build(&["--example", "race"], "race", &scratch().join("preload"))),
+    )
+}
+
+#[test]
+fn the_race_program_loses_nothing_under_the_library() {
+    let mut command = race();
+    command.arg("3").env("LD_PRELOAD", library());
+    let outcome = run(command, LIMIT).succeeded("race");
+    let text = String::from_utf8_lossy(&outcome.stdout);
+    assert!(text.contains("libmtsafe_env_preload.so") && text.contains(" 0 lost"), "{text}");
+}
+
+#[test]
+fn the_race_program_refuses_bad_arguments_in_one_line() {
+    for arguments in [&["x"][..], &["0"], &["-1"], &["1", "2"], &[""]] {
+        let mut command = race();
+        command.args(arguments);
+        let outcome = run(command, LIMIT);
+        assert_eq!(outcome.status.code(), Some(2), "{arguments:?}");
+        assert_eq!(String::from_utf8_lossy(&outcome.stderr).lines().count(), 1, "{arguments:?}");
+    }
+}
+
+/// A check that could not tell the library from libc would be worth nothing.
+#[test]
+fn the_programs_notice_that_the_library_is_missing() {
+    for name in ["adopt", "signals"] {
+        let mut command = plain(compile(Libc::System, name, &[]));
+        command.arg("1");
+        let outcome = run(command, LIMIT);
+        assert_eq!(outcome.status.code(), Some(1), "{name} passes without the library");
+        assert!(String::from_utf8_lossy(&outcome.stderr).contains("is not the library's"));
+    }
+}
