@@ -1,2 +1,4 @@
 //! Environment access that is safe beside `setenv`.
-pub use mtsafe_env_core::{Error, interpose};
+pub use mtsafe_env_core::Error;
+#[cfg(all(target_os = "linux", not(loom)))]
+pub use mtsafe_env_core::interpose;
