@@ -19,6 +19,8 @@
 //! Elsewhere than on Linux only `list` and what it needs are here: `mtsafe-env` builds its owned lists from them.
 
 #![cfg_attr(not(any(test, loom)), no_std)]
+// Elsewhere only part of it is used.
+#![cfg_attr(not(any(loom, target_os = "linux")), allow(dead_code, unused_imports))]
 
 #[cfg(any(loom, target_os = "linux"))]
 mod adopt;
