@@ -1,13 +1,10 @@
 //! The process environment where this implementation does not run: std's functions, with std's lock and std's promises.
 
 use crate::text::os;
-use mtsafe_env_core::Error;
 use std::env;
 use std::ffi::{CStr, CString};
 
 pub(crate) type Value = CString;
-#[cfg(any(windows, target_os = "linux"))]
-type Change<'a> = (&'a [u8], Option<&'a [u8]>);
 
 pub(crate) fn with<R>(name: &[u8], read: impl FnOnce(&CStr) -> R) -> Option<R> {
     CString::new(env::var_os(os(name))?.into_encoded_bytes()).ok().map(|value| read(&value))
@@ -25,26 +22,31 @@ pub(crate) fn entries() -> Vec<Value> {
 }
 
 #[cfg(any(windows, target_os = "linux"))]
-#[allow(clippy::unnecessary_wraps)] // the other platform's signature
-pub(crate) fn set(name: &[u8], value: &[u8]) -> Result<(), Error> {
-    // SAFETY: on Windows std's function has no conditions. On Linux this is compiled into models only (`--cfg loom`), whose threads
-    // are one thread of the system.
-    unsafe { env::set_var(os(name), os(value)) };
-    Ok(())
-}
+pub(crate) use writers::{batch, set, unset};
 
 #[cfg(any(windows, target_os = "linux"))]
-#[allow(clippy::unnecessary_wraps)]
-pub(crate) fn unset(name: &[u8]) -> Result<(), Error> {
-    // SAFETY: as in `set`.
-    unsafe { env::remove_var(os(name)) };
-    Ok(())
-}
+mod writers {
+    use crate::text::os;
+    use mtsafe_env_core::Error;
+    use std::env;
 
-#[cfg(any(windows, target_os = "linux"))]
-pub(crate) fn batch(changes: &[Change<'_>]) -> Result<(), Error> {
-    changes.iter().try_for_each(|&(name, value)| match value {
-        Some(value) => set(name, value),
-        None => unset(name),
-    })
+    pub(crate) fn set(name: &[u8], value: &[u8]) -> Result<(), Error> {
+        // SAFETY: on Windows std's function has no conditions. On Linux this is compiled into models only (`--cfg loom`), whose threads
+        // are one thread of the system.
+        unsafe { env::set_var(os(name), os(value)) };
+        Ok(())
+    }
+
+    pub(crate) fn unset(name: &[u8]) -> Result<(), Error> {
+        // SAFETY: as in `set`.
+        unsafe { env::remove_var(os(name)) };
+        Ok(())
+    }
+
+    pub(crate) fn batch(changes: &[(&[u8], Option<&[u8]>)]) -> Result<(), Error> {
+        changes.iter().try_for_each(|&(name, value)| match value {
+            Some(value) => set(name, value),
+            None => unset(name),
+        })
+    }
 }

@@ -54,13 +54,17 @@
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
-#[cfg(feature = "std")]
+#[cfg(all(feature = "std", any(windows, target_os = "linux")))]
 mod batch;
+#[cfg(all(feature = "std", any(windows, target_os = "linux")))]
+mod change;
 #[cfg(feature = "epoch")]
 mod environ;
 #[cfg(feature = "epoch")]
 mod envp;
 #[cfg(feature = "std")]
+#[cfg_attr(not(any(windows, target_os = "linux")), allow(dead_code))]
+// its users are the writing functions and `Environ`
 mod error;
 #[cfg(feature = "std")]
 #[cfg_attr(all(target_os = "linux", not(loom)), path = "native.rs")]
@@ -85,6 +89,8 @@ mod vars;
 
 #[cfg(all(feature = "std", any(windows, target_os = "linux")))]
 pub use batch::Batch;
+#[cfg(all(feature = "std", any(windows, target_os = "linux")))]
+pub use change::{remove_var, set_var, try_remove_var, try_set_var};
 #[cfg(feature = "epoch")]
 pub use environ::{Environ, Pinned};
 #[cfg(feature = "epoch")]
@@ -98,8 +104,6 @@ pub use scope::Scope;
 pub use snapshot::{Snapshot, Vars, VarsOs, snapshot};
 #[cfg(all(target_os = "linux", not(loom)))]
 pub use status::{Status, interposed, status};
-#[cfg(all(feature = "std", any(windows, target_os = "linux")))]
-pub use vars::{remove_var, set_var, try_remove_var, try_set_var};
 #[cfg(feature = "std")]
 pub use vars::{var, var_os, vars, vars_os, with_var};
 

@@ -1,8 +1,9 @@
 //! Changes that are taken back.
 #![forbid(unsafe_code)]
 
+use crate::change::{try_remove_var, try_set_var};
 use crate::error::ChangeError;
-use crate::vars::{try_remove_var, try_set_var, var_os};
+use crate::vars::var_os;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 
