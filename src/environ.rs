@@ -15,7 +15,6 @@ use crate::sync::{self, AtomicPtr, Hasher, Mutex, MutexGuard, Ordering, PoisonEr
 use crate::text::{os, owned, split};
 use crossbeam_epoch as epoch;
 use mtsafe_env_core::{Memory, Owned};
-use std::alloc::Layout;
 use std::env::VarError;
 use std::ffi::{CStr, OsStr, OsString, c_char};
 use std::fmt;
@@ -309,9 +308,9 @@ impl Environ {
             unsafe { self.list.clear() };
             // SAFETY: I4: not freed before this call retires it.
             for entry in unsafe { table.as_ref() }.entries() {
-                retire.add(Entry::memory(entry));
+                retire.entry(entry);
             }
-            retire.add(Table::memory(table));
+            retire.table(table);
             *writer = Writer { retired: writer.retired, ..Writer::default() };
         });
     }
@@ -488,9 +487,8 @@ impl Environ {
         let entry = Entry::new(hash, name, value).ok_or(NoMemory)?;
         let stored = self.update(|writer, retire| self.link(writer, retire, hash, name, entry));
         if stored.is_err() {
-            let (at, layout) = Entry::memory(entry);
             // SAFETY: it was not linked: nobody else knows it.
-            unsafe { sync::free(at, layout) };
+            unsafe { Entry::free(entry) };
         }
         stored
     }
@@ -504,7 +502,8 @@ impl Environ {
         name: &[u8],
         entry: NonNull<Entry>,
     ) -> Result<(), NoMemory> {
-        let size = Entry::memory(entry).1.size();
+        // SAFETY: not linked yet: ours alone.
+        let size = unsafe { entry.as_ref() }.size();
         if let Some(table) = self.own_table() {
             // SAFETY: I4: in use, and only we could retire it.
             if let Some(Found::Entry(place, old)) = unsafe { table.as_ref() }.find(hash, name) {
@@ -515,9 +514,7 @@ impl Environ {
                     self.list.replace(slot, Entry::string(entry));
                 }
                 place.set(entry);
-                let memory = Entry::memory(old);
-                writer.bytes = writer.bytes - memory.1.size() + size;
-                retire.add(memory);
+                writer.bytes = writer.bytes - retire.entry(old) + size;
                 return Ok(());
             }
         }
@@ -563,7 +560,7 @@ impl Environ {
         }
         self.publish(fresh.as_ptr());
         if let Some(old) = old {
-            retire.add(Table::memory(old));
+            retire.table(old);
         }
         writer.used = writer.len;
         Ok(fresh)
@@ -594,8 +591,8 @@ impl Environ {
             // SAFETY: the list holds our strings only.
             unsafe { Entry::of(string).as_ref() }.slot.set(slot);
         }
-        if let Some(Memory { at, layout }) = left {
-            retire.add((at, layout));
+        if let Some(array) = left {
+            retire.array(array);
         }
         Ok(())
     }
@@ -616,10 +613,8 @@ impl Environ {
                     Entry::of(mover).as_ref().slot.set(slot);
                 }
             }
-            let memory = Entry::memory(entry);
             writer.len -= 1;
-            writer.bytes -= memory.1.size();
-            retire.add(memory);
+            writer.bytes -= retire.entry(entry);
             // SAFETY: as above.
             if unsafe { table.as_ref() }.is_sparse(writer.len) {
                 // Without memory the large one stays.
@@ -637,17 +632,33 @@ struct Retire<'g> {
 }
 
 impl Retire<'_> {
-    /// Frees this once nobody is pinned who is pinned now. It must be unlinked from both structures.
-    fn add(&mut self, (at, layout): (NonNull<u8>, Layout)) {
-        self.bytes = self.bytes.saturating_add(layout.size());
-        let memory = Memory { at, layout };
-        // SAFETY: no reader that pins from now on can find it; memory may be freed on any thread.
-        unsafe {
-            self.guard.defer_unchecked(move || {
-                let Memory { at, layout } = memory;
-                sync::free(at, layout);
-            });
-        }
+    /// Frees an entry once nobody is pinned who is pinned now. It must be unlinked from both structures. Returns its size.
+    fn entry(&mut self, entry: NonNull<Entry>) -> usize {
+        // SAFETY: not freed before the line below has run.
+        let size = unsafe { entry.as_ref() }.size();
+        // SAFETY: no reader that pins from now on can find it, and it is retired once.
+        self.defer(size, move || unsafe { Entry::free(entry) });
+        size
+    }
+
+    /// The same for a table; its entries are retired, or in another one.
+    fn table(&mut self, table: NonNull<Table>) {
+        // SAFETY: not freed before the line below has run.
+        let bytes = unsafe { table.as_ref() }.bytes();
+        // SAFETY: no reader that pins from now on can find it, and it is retired once.
+        self.defer(bytes, move || unsafe { Table::free(table) });
+    }
+
+    /// The same for the list's array.
+    fn array(&mut self, Memory { at, layout }: Memory) {
+        // SAFETY: no reader that pins from now on can find it, and it is retired once.
+        self.defer(layout.size(), move || unsafe { sync::free(at, layout) });
+    }
+
+    fn defer(&mut self, bytes: usize, free: impl FnOnce()) {
+        self.bytes = self.bytes.saturating_add(bytes);
+        // SAFETY: the closures above own plain addresses: they outlive nothing, and memory may be freed on any thread.
+        unsafe { self.guard.defer_unchecked(free) };
     }
 }
 
@@ -657,13 +668,11 @@ impl Drop for Environ {
         if let Some(table) = self.own_table() {
             // SAFETY: ours alone.
             for entry in unsafe { table.as_ref() }.entries() {
-                let (at, layout) = Entry::memory(entry);
                 // SAFETY: each entry is in one place, and freed once.
-                unsafe { sync::free(at, layout) };
+                unsafe { Entry::free(entry) };
             }
-            let (at, layout) = Table::memory(table);
             // SAFETY: ours alone.
-            unsafe { sync::free(at, layout) };
+            unsafe { Table::free(table) };
         }
         if let Some(Memory { at, layout }) = self.list.memory() {
             // SAFETY: ours alone.

@@ -64,12 +64,28 @@ impl Entry {
         Some(at)
     }
 
-    /// How its memory was allocated.
-    pub(crate) fn memory(at: NonNull<Entry>) -> (NonNull<u8>, Layout) {
-        // SAFETY: an entry that is not freed.
-        let text = unsafe { at.as_ref() }.text;
-        // The layout exists: the entry was made with it.
-        (at.cast(), Entry::layout(text).unwrap_or(Layout::new::<Entry>()))
+    /// How it was allocated.
+    fn own_layout(&self) -> Layout {
+        // There is one: the entry was made with it.
+        Entry::layout(self.text).unwrap_or(Layout::new::<Entry>())
+    }
+
+    /// Bytes of memory it takes.
+    pub(crate) fn size(&self) -> usize {
+        self.own_layout().size()
+    }
+
+    /// Gives its memory back.
+    ///
+    /// # Safety
+    /// - nobody uses it any more, and it is freed once.
+    pub(crate) unsafe fn free(at: NonNull<Entry>) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            at.as_ref().traced.wrote(); // for loom: all reads come before this
+            let layout = at.as_ref().own_layout();
+            sync::free(at.cast(), layout);
+        }
     }
 
     /// What the list holds for it: a C string.
@@ -172,6 +188,7 @@ impl Place {
 pub(crate) struct Table {
     /// Places, a power of two.
     size: usize,
+    traced: Traced,
 }
 
 /// What a search found.
@@ -210,7 +227,8 @@ impl Table {
         let at: NonNull<Table> = sync::allocate(Table::layout(size)?)?.cast();
         // SAFETY: fresh memory for the header and `size` places, zero, which is null places; loom's atomics want to be made.
         unsafe {
-            at.write(Table { size });
+            at.write(Table { size, traced: Traced::default() });
+            at.as_ref().traced.wrote();
             if cfg!(loom) {
                 let places: NonNull<Place> = at.add(1).cast();
                 for i in 0..size {
@@ -221,12 +239,28 @@ impl Table {
         Some(at)
     }
 
-    /// How its memory was allocated.
-    pub(crate) fn memory(at: NonNull<Table>) -> (NonNull<u8>, Layout) {
-        // SAFETY: a table that is not freed.
-        let size = unsafe { at.as_ref() }.size;
-        // The layout exists: the table was made with it.
-        (at.cast(), Table::layout(size).unwrap_or(Layout::new::<Table>()))
+    /// How it was allocated.
+    fn own_layout(&self) -> Layout {
+        // There is one: the table was made with it.
+        Table::layout(self.size).unwrap_or(Layout::new::<Table>())
+    }
+
+    /// Bytes of memory it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.own_layout().size()
+    }
+
+    /// Gives its memory back, not that of the entries.
+    ///
+    /// # Safety
+    /// - nobody uses it any more, and it is freed once.
+    pub(crate) unsafe fn free(at: NonNull<Table>) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            at.as_ref().traced.wrote(); // for loom: all reads come before this
+            let layout = at.as_ref().own_layout();
+            sync::free(at.cast(), layout);
+        }
     }
 
     fn places(&self) -> &[Place] {
@@ -237,6 +271,7 @@ impl Table {
     /// The entry named `name`, or the empty place at which the search ended. Wait-free: at most as many loads as places.
     #[inline]
     pub(crate) fn find(&self, hash: u64, name: &[u8]) -> Option<Found<'_>> {
+        self.traced.read();
         let places = self.places();
         let home = hash as usize;
         for i in 0..places.len() {
