@@ -1,4 +1,142 @@
-//! Environment access that is safe beside `setenv`.
+//! Environment access that is safe beside `setenv`, for Rust and for the C code in the same process.
+//!
+//! `std::env::set_var` is unsafe, because C libraries read the environment without asking anybody, and libc's `setenv` frees what they
+//! read. This crate replaces the implementation under all of them by one whose writers never take away what a reader may hold.
+//! Reads take no lock.
+//!
+//! ```
+//! mtsafe_env::interpose!(); // once, in the executable: C libraries and `std::env` now use this implementation
+//!
+//! # fn main() {
+//! # if cfg!(miri) { return }
+//! std::thread::scope(|threads| {
+//!     threads.spawn(|| mtsafe_env::set_var("LANG", "C")); // safe
+//!     threads.spawn(|| mtsafe_env::var("LANG"));
+//!     threads.spawn(|| std::net::TcpListener::bind("localhost:0")); // libc reads the environment
+//! });
+//! assert!(mtsafe_env::interposed());
+//! # }
+//! ```
+//!
+//! # What is here
+//! | | MT level | progress | errors |
+//! |---|---|---|---|
+//! | [`var`], [`var_os`], [`with_var`] | MT-Safe | wait-free¹: a load per variable | as `std` |
+//! | [`vars`], [`vars_os`], [`snapshot()`] | MT-Safe, one moment | blocking: a pass over the pointers | none |
+//! | [`set_var`], [`remove_var`] | MT-Safe | blocking | panic, as `std` |
+//! | [`try_set_var`], [`try_remove_var`], [`Batch`], [`Scope`] | MT-Safe | blocking | [`ChangeError`] |
+//! | [`process`]: bytes and C strings, no std | `get`: AS-Safe, too | as above | [`Error`] |
+//! | [`Environ`]: an owned list | MT-Safe | reads lock-free, constant time | [`ChangeError`] |
+//! | [`interpose!`] | | | |
+//! | [`status()`], [`interposed`] | MT-Safe | wait-free after the first call | none |
+//!
+//! ¹ Beside a `Batch` lock-free: a read starts over if one begins meanwhile.
+//!
+//! No function here panics, but `set_var` and `remove_var`. What is promised, and why it holds, is written down in
+//! [`soundness`]: **read its condition** before you rely on this in a process with C code that calls `setenv`.
+//!
+//! # Features
+//! - `std` (default): all but `process`, `status` and `interpose!`. Without it the crate is `no_std` and allocates nothing but from
+//!   the kernel.
+//! - `epoch` (default): [`Environ`], with the dependency crossbeam-epoch.
+//!
+//! # Platforms
+//! Linux with glibc or musl, x86-64 and aarch64, for the process environment; `Environ` wherever std is. Elsewhere the reading
+//! functions are std's, the writing ones are there on Windows only, and `process`, `status` and `interpose!` are not: what would
+//! be unsound does not compile.
+//!
+//! # In your own loom models
+//! With `--cfg loom` this crate uses loom's atomics and locks in `Environ`, so that a model may use one (add
+//! `--cfg crossbeam_loom` to explore its reclamation, too). The process environment is not part of a model: its functions are std's there.
+//!
+//! # Versions
+//! The least Rust version is 1.85, with which the tests run, too.
+
+#![cfg_attr(not(feature = "std"), no_std)]
+
+#[cfg(all(feature = "std", any(windows, target_os = "linux")))]
+mod batch;
+#[cfg(all(feature = "std", any(windows, target_os = "linux")))]
+mod change;
+#[cfg(feature = "epoch")]
+mod environ;
+#[cfg(feature = "epoch")]
+mod envp;
+#[cfg(feature = "std")]
+#[cfg_attr(not(any(windows, target_os = "linux")), allow(dead_code))]
+// its users are the writing functions and `Environ`
+mod error;
+#[cfg(feature = "std")]
+#[cfg_attr(all(target_os = "linux", not(loom)), path = "native.rs")]
+#[cfg_attr(not(all(target_os = "linux", not(loom))), path = "fallback.rs")]
+mod imp;
+#[cfg(feature = "epoch")]
+mod index;
+#[cfg(all(target_os = "linux", not(loom)))]
+pub mod process;
+#[cfg(all(feature = "std", any(windows, target_os = "linux")))]
+mod scope;
+#[cfg(feature = "std")]
+mod snapshot;
+#[cfg(all(target_os = "linux", not(loom)))]
+mod status;
+#[cfg(feature = "epoch")]
+mod sync;
+#[cfg(feature = "std")]
+mod text;
+#[cfg(feature = "std")]
+mod vars;
+
+#[cfg(all(feature = "std", any(windows, target_os = "linux")))]
+pub use batch::Batch;
+#[cfg(all(feature = "std", any(windows, target_os = "linux")))]
+pub use change::{remove_var, set_var, try_remove_var, try_set_var};
+#[cfg(feature = "epoch")]
+pub use environ::{Environ, Pinned};
+#[cfg(feature = "epoch")]
+pub use envp::Envp;
+#[cfg(feature = "std")]
+pub use error::{ChangeError, Reason};
 pub use mtsafe_env_core::Error;
-#[cfg(not(loom))]
+#[cfg(all(feature = "std", any(windows, target_os = "linux")))]
+pub use scope::Scope;
+#[cfg(feature = "std")]
+pub use snapshot::{Snapshot, Vars, VarsOs, snapshot};
+#[cfg(all(target_os = "linux", not(loom)))]
+pub use status::{Status, interposed, status};
+#[cfg(feature = "std")]
+pub use vars::{var, var_os, vars, vars_os, with_var};
+
+/// Makes everything in the process use this implementation of C's six environment functions: `getenv`, `secure_getenv`, `setenv`,
+/// `putenv`, `unsetenv` and `clearenv`.
+///
+/// Expand it once, at the top level of an *executable* (a test binary is one): it defines the six functions there, and the
+/// dynamic linker binds everybody to the executable's definitions: `std::env`, C code that is linked in, shared libraries, libraries
+/// that are loaded later. No linker flag is needed; it works with link-time optimisation, stripped, and with lld, bfd and gold. A library
+/// crate must leave it to the executable: expanded twice in one program it is a link error.
+///
+/// What it does not reach: libc's own internal callers, which need not be reached (see [`soundness`]); a library that was opened
+/// with `RTLD_DEEPBIND`. `std::env::var` still takes std's lock; it no longer protects anything.
+///
+/// Under Miri, which calls no C, it expands to nothing.
+///
+/// # Examples
+/// ```
+/// mtsafe_env::interpose!();
+///
+/// # fn main() {
+/// # if cfg!(miri) { return }
+/// // SAFETY: the C function behind this is ours: safe beside any reader.
+/// unsafe { std::env::set_var("COLOUR", "red") };
+/// assert_eq!(mtsafe_env::process::get(b"COLOUR"), Some(c"red"));
+/// assert!(mtsafe_env::interposed());
+/// # }
+/// ```
+///
+/// # Source
+/// Symbol interposition as in the ELF specification and POSIX's `dlopen`: the executable comes first in the search order.
+#[cfg(all(target_os = "linux", not(loom)))]
 pub use mtsafe_env_core::interpose;
+
+#[doc = include_str!("soundness.md")]
+pub mod soundness {}

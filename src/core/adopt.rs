@@ -9,7 +9,7 @@
 //! found by such a reader as it is beside any other writer.
 
 use crate::entry;
-use crate::list::{Editor, Head, Slot, slots};
+use crate::list::{Editor, Head, Moved, Slot, slots};
 use crate::store::{MIN_SLOTS, Stop, Store, remove};
 use core::ffi::c_char;
 use core::ptr;
@@ -19,7 +19,7 @@ use core::ptr;
 pub(crate) fn adopt<'a>(store: &'a Store, head: &'a Head) -> Result<Editor<'a>, Stop> {
     let first = head.load();
     // SAFETY: the promise of `Store`'s callers: every list that the head is given is a proper one.
-    let theirs = Theirs { first, len: unsafe { slots(first) }.count() };
+    let theirs = unsafe { Theirs::new(first) };
 
     // Twice what is needed, terminator included: growth that comes at once would copy again.
     let fits = |capacity: usize| capacity > theirs.len + 1;
@@ -30,11 +30,17 @@ pub(crate) fn adopt<'a>(store: &'a Store, head: &'a Head) -> Result<Editor<'a>, 
     };
     // SAFETY: the lock is held; the head does not point into `array`: it would not be adopted.
     let mut ours = unsafe { Editor::private(head, array) };
+    bring(&mut ours, &theirs)?;
+    ours.publish(first)?;
+    Ok(ours)
+}
 
+/// Edits `ours`, a private list in an array large enough, into `theirs`. Readers may still be in it: ordinary moves only.
+pub(crate) fn bring(ours: &mut Editor<'_>, theirs: &Theirs) -> Result<(), Moved> {
     // 1. Entries that are not in their list go, and duplicates. From then on ours is at most as long as theirs.
     let mut after = ptr::null();
-    while let Some(slot) = stray(&ours, after, &theirs) {
-        remove(&mut ours, slot)?;
+    while let Some(slot) = stray(ours, after, theirs) {
+        remove(ours, slot)?;
         // The entry that took the slot was first before it: it was looked at, and so was all up to here.
         after = slot;
     }
@@ -47,17 +53,16 @@ pub(crate) fn adopt<'a>(store: &'a Store, head: &'a Head) -> Result<Editor<'a>, 
         if theirs.has(entry, i) {
             continue; // only the first of a name
         }
-        match twin(&ours, entry) {
+        match twin(ours, entry) {
             Some(slot) => {
                 ours.replace(slot, entry);
             }
             None if ours.room() > 0 => ours.add(entry)?,
             // Only if the owner of a string renamed it since step 1.
-            None => return Err(Stop::Moved),
+            None => return Err(Moved),
         }
     }
-    ours.publish(first)?;
-    Ok(ours)
+    Ok(())
 }
 
 /// The first slot of ours with the name of `entry`.
@@ -75,12 +80,21 @@ fn stray(ours: &Editor<'_>, after: *const Slot, theirs: &Theirs) -> Option<*cons
 }
 
 /// The list to adopt, as long as it was when it was counted. Its owner may shorten it meanwhile.
-struct Theirs {
+pub(crate) struct Theirs {
     first: *const Slot,
-    len: usize,
+    pub(crate) len: usize,
 }
 
 impl Theirs {
+    /// The list that starts at `first`.
+    ///
+    /// # Safety
+    /// - `first` is null or points into a proper list, which stays while this is used.
+    pub(crate) unsafe fn new(first: *const Slot) -> Theirs {
+        // SAFETY: the caller's promise.
+        Theirs { first, len: unsafe { slots(first) }.count() }
+    }
+
     /// Slots for an array that will hold this list and then grow.
     fn room(&self) -> Result<usize, Stop> {
         self.len.checked_add(2).and_then(|least| least.checked_mul(2)).ok_or(Stop::Memory(usize::MAX))

@@ -4,6 +4,7 @@
 
 use crate::error::Error;
 use crate::process;
+use crate::sync::{AtomicU32, Ordering};
 use core::ffi::{CStr, c_int};
 use core::ptr;
 
@@ -139,13 +140,45 @@ pub unsafe fn putenv(string: *mut c_char) -> c_int {
     })
 }
 
+/// A name that no variable has, and so one that every `unsetenv` refuses with `EINVAL`. Ours refuses it with [`ANSWER`]: thus any
+/// copy of this code can tell whether the `unsetenv` it is linked to is of this kind. See `status` in `mtsafe-env`.
+#[doc(hidden)]
+pub const QUESTION: &CStr = c"=mtsafe-env?";
+/// The `errno` for [`QUESTION`]. No other `unsetenv` has it.
+#[doc(hidden)]
+pub const ANSWER: c_int = libc::EALREADY;
+
+/// True if this very copy of the code was asked [`QUESTION`].
+#[doc(hidden)]
+pub fn was_asked() -> bool {
+    // Relaxed: the asking thread reads its own store; nothing travels through it.
+    ASKED.load(Ordering::Relaxed) != 0
+}
+
+static ASKED: AtomicU32 = AtomicU32::new(0);
+
+#[cold]
+fn refused(name: &[u8], error: Error) -> c_int {
+    if name != QUESTION.to_bytes() {
+        return result(Err(error));
+    }
+    // Relaxed: as in `was_asked`.
+    ASKED.store(1, Ordering::Relaxed);
+    set_errno(ANSWER);
+    -1
+}
+
 /// `unsetenv(name)`: removes every entry of that name. 0, or -1 with `EINVAL` (NULL, empty or `=` name) or `ENOMEM`.
 ///
 /// # Safety
 /// - `name` is NULL or a readable NUL-terminated string.
 pub unsafe fn unsetenv(name: *const c_char) -> c_int {
     // SAFETY: the caller's promise.
-    result(unsafe { bytes(name) }.ok_or(Error::InvalidName).and_then(process::unset))
+    let Some(name) = (unsafe { bytes(name) }) else { return result(Err(Error::InvalidName)) };
+    match process::unset(name) {
+        Ok(()) => 0,
+        Err(error) => refused(name, error),
+    }
 }
 
 /// `clearenv()`: empties the environment. 0, or -1 with `ENOMEM` if it is the first change and there is no memory.
@@ -169,9 +202,13 @@ fn result(result: Result<(), Error>) -> c_int {
     match result {
         Ok(()) => 0,
         Err(error) => {
-            // SAFETY: the calling thread's own errno.
-            unsafe { *libc::__errno_location() = error.errno() };
+            set_errno(error.errno());
             -1
         }
     }
+}
+
+fn set_errno(errno: c_int) {
+    // SAFETY: the calling thread's own errno.
+    unsafe { *libc::__errno_location() = errno };
 }

@@ -22,6 +22,7 @@
 //! Where the kernel refuses the advice, all else works, and this is lost: a child forked while another thread was inside a change
 //! may find the lock taken for ever when it makes a change itself. Reads in it are not affected. [`survives_fork`] tells.
 
+pub use crate::batch::Change;
 use crate::entry::CName;
 use crate::error::Error;
 use crate::list::Head;
@@ -128,7 +129,8 @@ pub(crate) unsafe fn get_c(name: *const c_char) -> *mut c_char {
     value.map_or(ptr::null_mut(), <*const c_char>::cast_mut)
 }
 
-/// The value of `name`, or `None`. Wait-free; copies nothing.
+/// The value of `name`, or `None`. Copies nothing, takes no lock, stores nothing. Wait-free beside everything but batches: if a
+/// [`batch`] began meanwhile, it reads again.
 ///
 /// The string lives as long as the process. It is constant if it was stored by this library; the buffers of C's `putenv`, and
 /// strings of a list that the program assigned to `environ`, belong to whoever made them.
@@ -136,8 +138,9 @@ pub fn get(name: &[u8]) -> Option<&'static CStr> {
     if name.contains(&0) {
         return None;
     }
+    // Not `store()`: reads make no system call.
     // SAFETY: `environ` is a proper list, or the program broke it.
-    let value = unsafe { head()?.get(name) }?;
+    let value = unsafe { PAGES.0.get(head()?, name) }?;
     // SAFETY: L2, L4: the value ends at its entry's NUL, and entries stay.
     Some(unsafe { CStr::from_ptr(value) })
 }
@@ -179,6 +182,15 @@ pub fn unset(name: &[u8]) -> Result<(), Error> {
 pub fn clear() -> Result<(), Error> {
     // SAFETY: `environ` is a proper list, or the program broke it.
     unsafe { store().clear(bound()?) }
+}
+
+/// Makes all `changes`, in their order, or none. See [`Store::batch`] for who sees what.
+///
+/// # Errors
+/// `InvalidName`, `InvalidValue`, `OutOfMemory`; nothing was changed.
+pub fn batch(changes: &[Change<'_>]) -> Result<(), Error> {
+    // SAFETY: `environ` is a proper list, or the program broke it.
+    unsafe { store().batch(bound()?, changes) }
 }
 
 /// Fills `entries` with all entries as of one moment and returns how many there are; if that is more than fit, none of

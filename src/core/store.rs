@@ -12,6 +12,7 @@
 //! Errors leave the list as it was: a change takes all the memory it needs before its first store to the list.
 
 use crate::adopt;
+use crate::batch::Batches;
 use crate::entry;
 use crate::error::Error;
 use crate::keep::Keep;
@@ -30,7 +31,8 @@ pub struct Store {
     lock: Lock,
     /// The array of ours that was published last, or null.
     array: AtomicPtr<Array>,
-    keep: Keep,
+    pub(crate) keep: Keep,
+    pub(crate) batch: Batches,
 }
 
 /// Why a change could not be made just now.
@@ -66,7 +68,7 @@ const_new! {
     Store,
     /// A store that has published nothing yet.
     pub fn new() -> Store {
-        Store { lock: Lock::new(), array: AtomicPtr::new(ptr::null_mut()), keep: Keep::new() }
+        Store { lock: Lock::new(), array: AtomicPtr::new(ptr::null_mut()), keep: Keep::new(), batch: Batches::new() }
     }
 }
 
@@ -138,15 +140,7 @@ impl Store {
         if unsafe { head.get(name) }.is_none() {
             return Ok(());
         }
-        self.locked(|| {
-            self.edit(head, |list| {
-                // The last one first: while one is left, readers find the first, whose value was the variable's.
-                while let Some(slot) = find(list, name) {
-                    remove(list, last_from(list, slot, name))?;
-                }
-                Ok(())
-            })
-        })
+        self.locked(|| self.edit(head, |list| Ok(remove_all(list, name)?)))
     }
 
     /// Publishes an empty list of our own. What it held stays readable for who still reads it. Blocking, not AS-Safe.
@@ -192,7 +186,7 @@ impl Store {
     }
 
     /// Runs `step` under the lock until it is done, getting it memory in between.
-    fn locked(&self, mut step: impl FnMut() -> Result<(), Stop>) -> Result<(), Error> {
+    pub(crate) fn locked(&self, mut step: impl FnMut() -> Result<(), Stop>) -> Result<(), Error> {
         loop {
             let result = {
                 self.lock.acquire();
@@ -214,7 +208,7 @@ impl Store {
 
     /// Runs `change` on the list of `head`, brought into an array of ours; it counts if the head still points there afterwards.
     /// Under the lock.
-    fn edit<'a>(
+    pub(crate) fn edit<'a>(
         &'a self,
         head: &'a Head,
         change: impl FnOnce(&mut Editor<'a>) -> Result<(), Stop>,
@@ -231,13 +225,8 @@ impl Store {
 
     /// Makes `string` the one entry named `name`. Under the lock.
     fn store<'a>(&'a self, list: &mut Editor<'a>, name: &[u8], string: *mut c_char) -> Result<(), Stop> {
-        while let Some(slot) = find(list, name) {
-            let last = last_from(list, slot, name);
-            if last == slot {
-                list.replace(slot, string);
-                return Ok(());
-            }
-            remove(list, last)?; // a duplicate that the program stored
+        if replace(list, name, string)? {
+            return Ok(());
         }
         if list.room() > 0 || list.compact()? && list.room() > 0 {
             return Ok(list.add(string)?);
@@ -256,14 +245,41 @@ impl Store {
     #[cold]
     pub(crate) fn new_array(&self, capacity: usize) -> Result<&Array, Stop> {
         let array = self.keep.array(capacity)?;
+        self.publish_from(array);
+        Ok(array)
+    }
+
+    /// Makes `array` the one to publish from. Under the lock.
+    pub(crate) fn publish_from(&self, array: &Array) {
         // Relaxed: only the lock's holders use it. Before it is published: should the head move first, the array is not lost.
         self.array.store(ptr::from_ref(array).cast_mut(), Ordering::Relaxed);
-        Ok(array)
     }
 }
 
+/// Makes `string` the one entry named `name`, if there is one already. Under the lock.
+pub(crate) fn replace(list: &mut Editor<'_>, name: &[u8], string: *mut c_char) -> Result<bool, Moved> {
+    while let Some(slot) = find(list, name) {
+        let last = last_from(list, slot, name);
+        if last == slot {
+            list.replace(slot, string);
+            return Ok(true);
+        }
+        remove(list, last)?; // a duplicate that the program stored
+    }
+    Ok(false)
+}
+
+/// Removes every entry named `name`. The last one first: while one is left, readers find the first, whose value was the
+/// variable's. Under the lock.
+pub(crate) fn remove_all(list: &mut Editor<'_>, name: &[u8]) -> Result<(), Moved> {
+    while let Some(slot) = find(list, name) {
+        remove(list, last_from(list, slot, name))?;
+    }
+    Ok(())
+}
+
 /// The first slot of `name`.
-fn find(list: &Editor<'_>, name: &[u8]) -> Option<*const Slot> {
+pub(crate) fn find(list: &Editor<'_>, name: &[u8]) -> Option<*const Slot> {
     // SAFETY: L2, L4: an entry in the list.
     list.find(ptr::null(), |entry| unsafe { entry::value_if(entry, name) }.is_some())
 }

@@ -1,0 +1,118 @@
+//! Models of the batch: several changes that readers through the crate see all or none of.
+//!
+//! `RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 cargo test --profile loom --test loom_batch --target-dir target/loom`
+
+#![cfg(loom)]
+
+use loom::sync::Arc;
+use loom::thread;
+use mtsafe_env_core::{Head, Store};
+use std::ffi::CStr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+struct Env {
+    head: Head,
+    store: Store,
+}
+
+impl Env {
+    /// An environment with these variables, in an array that the second batch from now will edit: the arrays before the last
+    /// two were too small.
+    fn new(variables: [(&str, &str); 2]) -> Arc<Env> {
+        mtsafe_env_core::reset();
+        let env = Arc::new(Env { head: Head::new(), store: Store::new() });
+        for round in ["first", "second"] {
+            env.batch(&variables.map(|(name, _)| (name, Some(round))));
+        }
+        env.batch(&variables.map(|(name, value)| (name, Some(value))));
+        env
+    }
+
+    fn batch(&self, changes: &[(&str, Option<&str>)]) {
+        let changes: Vec<_> =
+            changes.iter().map(|(name, value)| (name.as_bytes(), value.map(str::as_bytes))).collect();
+        // SAFETY: only the store moves this head.
+        unsafe { self.store.batch(&self.head, &changes) }.unwrap();
+    }
+
+    fn get(&self, name: &str) -> Option<String> {
+        // SAFETY: as above.
+        let value = unsafe { self.store.get(&self.head, name.as_bytes()) }?;
+        // SAFETY: what the store made stays until the model is reset.
+        Some(unsafe { CStr::from_ptr(value) }.to_str().unwrap().to_owned())
+    }
+
+    /// As a C program reads: one look.
+    fn get_once(&self, name: &str) -> Option<String> {
+        // SAFETY: as in `get`.
+        let value = unsafe { self.head.get(name.as_bytes()) }?;
+        // SAFETY: as in `get`.
+        Some(unsafe { CStr::from_ptr(value) }.to_str().unwrap().to_owned())
+    }
+}
+
+/// Explores `model` and says how often it ran: a model that ran once tested nothing.
+fn explore(model: impl Fn() + Send + Sync + 'static) {
+    static RUNS: AtomicUsize = AtomicUsize::new(0);
+    let before = RUNS.load(Ordering::Relaxed);
+    loom::model(move || {
+        RUNS.fetch_add(1, Ordering::Relaxed);
+        model();
+    });
+    let runs = RUNS.load(Ordering::Relaxed) - before;
+    println!("executions {runs}");
+    assert!(runs > 1);
+}
+
+/// Two batches, so that the second edits the array that a reader may have entered before the first.
+#[test]
+fn a_batch_is_seen_whole() {
+    explore(|| {
+        let env = Env::new([("A", "0"), ("B", "0")]);
+        let reader = {
+            let env = env.clone();
+            thread::spawn(move || {
+                let (a, b) = (env.get("A").unwrap(), env.get("B").unwrap());
+                assert!(b >= a, "A={a} was read before B={b}");
+            })
+        };
+        env.batch(&[("A", Some("1")), ("B", Some("1"))]);
+        env.batch(&[("A", Some("2")), ("B", Some("2"))]);
+        reader.join().unwrap();
+    });
+}
+
+/// The same for a removal and an addition: exactly one of the two is there.
+#[test]
+fn a_renamed_variable_is_always_there() {
+    explore(|| {
+        let env = Env::new([("X", "0"), ("A", "0")]);
+        let reader = {
+            let env = env.clone();
+            thread::spawn(move || {
+                let new = env.get("N");
+                let old = env.get("A");
+                // N is never taken back.
+                assert!(new.is_none() || old.is_none());
+            })
+        };
+        env.batch(&[("X", Some("1"))]);
+        env.batch(&[("A", None), ("N", Some("0"))]);
+        reader.join().unwrap();
+    });
+}
+
+/// A walker that looks once and knows nothing of batches finds what nobody touches, as it was.
+#[test]
+fn a_bystander_survives_batches() {
+    explore(|| {
+        let env = Env::new([("X", "9"), ("A", "0")]);
+        let reader = {
+            let env = env.clone();
+            thread::spawn(move || assert_eq!(env.get_once("X").as_deref(), Some("9")))
+        };
+        env.batch(&[("A", None)]);
+        env.batch(&[("B", Some("1"))]);
+        reader.join().unwrap();
+    });
+}
