@@ -9,10 +9,11 @@
 //! found by such a reader as it is beside any other writer.
 
 use crate::entry;
+use crate::keep::Keep;
 use crate::list::{Editor, Head, Moved, Slot, slots};
-use crate::store::{MIN_SLOTS, Stop, Store, remove};
+use crate::store::{MIN_SLOTS, Stop, Store};
+use core::cell::Cell;
 use core::ffi::c_char;
-use core::ptr;
 
 /// Moves what `head` points to into an array of ours and publishes it. Under the update lock.
 #[cold]
@@ -30,53 +31,71 @@ pub(crate) fn adopt<'a>(store: &'a Store, head: &'a Head) -> Result<Editor<'a>, 
     };
     // SAFETY: the lock is held; the head does not point into `array`: it would not be adopted.
     let mut ours = unsafe { Editor::private(head, array) };
-    bring(&mut ours, &theirs)?;
+    bring(&store.keep, &mut ours, &theirs)?;
     ours.publish(first)?;
     Ok(ours)
 }
 
-/// Edits `ours`, a private list in an array large enough, into `theirs`. Readers may still be in it: ordinary moves only.
-pub(crate) fn bring(ours: &mut Editor<'_>, theirs: &Theirs) -> Result<(), Moved> {
-    // 1. Entries that are not in their list go, and duplicates. From then on ours is at most as long as theirs.
-    let mut after = ptr::null();
-    while let Some(slot) = stray(ours, after, theirs) {
-        remove(ours, slot)?;
-        // The entry that took the slot was first before it: it was looked at, and so was all up to here.
-        after = slot;
+/// Edits `ours`, a private list in an array large enough, into `theirs`. Readers may still be in it: ordinary moves only. Under
+/// the update lock. Compares about as many hashes as the square of the number of entries, 64 at a time, and few names.
+pub(crate) fn bring(keep: &Keep, ours: &mut Editor<'_>, theirs: &Theirs) -> Result<(), Stop> {
+    let len = theirs.len;
+    let (their_hashes, our_hashes) = keep.scratch(len + ours.array().capacity())?.split_at(len);
+    let theirs = Hashed { theirs, hashes: their_hashes };
+    for (i, hash) in their_hashes.iter().enumerate() {
+        hash.set(theirs.theirs.entry(i).map_or(0, |entry| hash_of(entry)));
     }
     // The slots behind an early end (`environ[i] = NULL`) are needed.
+    // mutant survives: done after step 1, other entries move up, and as safely
     ours.compact()?;
+    let mut ours = Ours { list: ours, hashes: our_hashes };
+    for (slot, entry) in ours.list.slots() {
+        ours.hash(slot).set(hash_of(entry));
+    }
+
+    // 1. Entries that are not in their list go, and duplicates. From then on ours is at most as long as theirs. Upwards: what
+    // takes the place of an entry was looked at before, and is the only one of its name up to there.
+    for (slot, entry) in ours.list.slots() {
+        let hash = ours.hash(slot).get();
+        if !theirs.has(entry, hash, len) || ours.twin(entry, hash) != Some(slot) {
+            ours.remove(slot)?;
+        }
+    }
 
     // 2. Entries that are only in theirs come, last one first, so that a fresh array has them in their order.
-    for i in (0..theirs.len).rev() {
-        let Some(entry) = theirs.entry(i) else { continue };
-        if theirs.has(entry, i) {
+    for i in (0..len).rev() {
+        let hash = their_hashes[i].get();
+        let Some(entry) = theirs.theirs.entry(i) else { continue };
+        if theirs.has(entry, hash, i) {
             continue; // only the first of a name
         }
-        match twin(ours, entry) {
+        match ours.twin(entry, hash) {
             Some(slot) => {
-                ours.replace(slot, entry);
+                ours.list.replace(slot, entry);
             }
-            None if ours.room() > 0 => ours.add(entry)?,
+            None if ours.list.room() > 0 => ours.add(entry, hash)?,
             // Only if the owner of a string renamed it since step 1.
-            None => return Err(Moved),
+            None => return Err(Stop::Moved),
         }
     }
     Ok(())
 }
 
-/// The first slot of ours with the name of `entry`.
-fn twin(ours: &Editor<'_>, entry: *const c_char) -> Option<*const Slot> {
+/// The hash of an entry's name, or of no name.
+fn hash_of(entry: *const c_char) -> u32 {
     // SAFETY: entries of proper lists.
-    ours.find(ptr::null(), |ours| unsafe { entry::same_name(ours, entry) })
+    entry::hash(&[unsafe { entry::name_of(entry) }.unwrap_or_default()]) as u32
 }
 
-/// The first slot of ours above `after` whose entry is not to stay.
-fn stray(ours: &Editor<'_>, after: *const Slot, theirs: &Theirs) -> Option<*const Slot> {
-    let mut slots = ours.slots().filter(|&(slot, _)| slot > after);
-    slots
-        .find(|&(slot, entry)| !theirs.has(entry, theirs.len) || twin(ours, entry) != Some(slot))
-        .map(|(slot, _)| slot)
+/// The numbers below `hashes.len()` whose hash is `hash`.
+fn equal(hashes: &[Cell<u32>], hash: u32) -> impl Iterator<Item = usize> {
+    const STEP: usize = 64; // a length that compilers turn into a few wide comparisons
+    let steps = hashes.chunks(STEP).enumerate();
+    let hits =
+        steps.filter(move |(_, step)| step.iter().fold(false, |any, other| any | (other.get() == hash)));
+    hits.flat_map(|(i, step)| (i * STEP..).zip(step))
+        .filter(move |(_, other)| other.get() == hash)
+        .map(|(i, _)| i)
 }
 
 /// The list to adopt, as long as it was when it was counted. Its owner may shorten it meanwhile.
@@ -105,10 +124,54 @@ impl Theirs {
         let entry = unsafe { &*self.first.add(i) }.load();
         (!entry.is_null()).then_some(entry)
     }
+}
 
-    /// True if one of the first `end` entries has the name of `entry`.
-    fn has(&self, entry: *const c_char, end: usize) -> bool {
-        // SAFETY: entries of proper lists.
-        (0..end).any(|i| self.entry(i).is_some_and(|theirs| unsafe { entry::same_name(theirs, entry) }))
+/// The list to adopt, with the hash of each entry's name.
+struct Hashed<'a> {
+    theirs: &'a Theirs,
+    hashes: &'a [Cell<u32>],
+}
+
+impl Hashed<'_> {
+    /// True if one of the first `end` entries has the name of `entry`, whose hash is `hash`.
+    fn has(&self, entry: *const c_char, hash: u32, end: usize) -> bool {
+        equal(&self.hashes[..end], hash).any(|i| {
+            // SAFETY: entries of proper lists.
+            self.theirs.entry(i).is_some_and(|theirs| unsafe { entry::same_name(theirs, entry) })
+        })
+    }
+}
+
+/// The list that becomes theirs, with the hash of the name in each slot of the array.
+struct Ours<'a, 'b> {
+    list: &'a mut Editor<'b>,
+    hashes: &'a [Cell<u32>],
+}
+
+impl<'a> Ours<'a, '_> {
+    fn hash(&self, slot: *const Slot) -> &'a Cell<u32> {
+        &self.hashes[self.list.index(slot)]
+    }
+
+    /// The first slot with the name of `entry`, whose hash is `hash`.
+    fn twin(&self, entry: *const c_char, hash: u32) -> Option<*const Slot> {
+        let first = self.list.room();
+        equal(&self.hashes[first..], hash).find_map(|i| {
+            let (slot, other) = self.list.slot(first + i);
+            // SAFETY: entries of proper lists.
+            (!other.is_null() && unsafe { entry::same_name(other, entry) }).then_some(slot)
+        })
+    }
+
+    fn remove(&mut self, slot: *const Slot) -> Result<(), Moved> {
+        self.hash(slot).set(self.hashes[self.list.room()].get()); // of what takes its place
+        self.list.remove(slot)?;
+        Ok(())
+    }
+
+    fn add(&mut self, entry: *mut c_char, hash: u32) -> Result<(), Moved> {
+        self.list.add(entry)?;
+        self.hashes[self.list.room()].set(hash);
+        Ok(())
     }
 }

@@ -127,8 +127,8 @@ impl Store {
 
     /// True if `change` would change nothing. Under the lock.
     fn holds(&self, list: &Editor<'_>, &(name, value): &Change<'_>) -> bool {
-        let Some(slot) = store::find(list, name) else { return value.is_none() };
-        // SAFETY: L1: `find` gave a slot of the list.
+        let Some((slot, _)) = store::first_and_last(list, name) else { return value.is_none() };
+        // SAFETY: L1: a slot of the list.
         let entry = unsafe { &*slot }.load();
         // SAFETY: L2, L4: an entry in the list.
         let found = unsafe { entry::value_if(entry, name) };
@@ -165,7 +165,7 @@ impl Store {
         self.batch.begin();
         // SAFETY: the lock is held; the head does not point into `array`, which is not the live one.
         let mut ours = unsafe { Editor::private(head, array) };
-        adopt::bring(&mut ours, &theirs)?;
+        adopt::bring(&self.keep, &mut ours, &theirs)?;
         for &(name, value) in changes {
             let Some(value) = value else {
                 store::remove_all(&mut ours, name)?;

@@ -20,7 +20,6 @@ use crate::store::Stop;
 use crate::sync::{self, AtomicPtr, AtomicUsize, Ordering, const_new};
 use core::cell::Cell;
 use core::ffi::c_char;
-use core::hash::Hasher;
 use core::ptr::{self, NonNull};
 
 /// Bytes of the smallest chunk; also what chunks are rounded to. A multiple of every page size Linux has here.
@@ -51,12 +50,19 @@ struct Table {
     len: Cell<usize>,
 }
 
+/// Room for one hash per entry of a list that is being adopted.
+#[repr(C)]
+struct Scratch {
+    len: usize,
+}
+
 /// What the update lock's holder allocates from; all zero at first. Readers use [`owns`](Keep::owns) only.
 #[derive(Debug)]
 pub(crate) struct Keep {
     /// The newest chunk; the others hang on it.
     chunks: AtomicPtr<Chunk>,
     table: AtomicPtr<Table>,
+    scratch: AtomicPtr<Scratch>,
     /// Bytes handed out for strings; for arrays and tables.
     strings: AtomicUsize,
     rest: AtomicUsize,
@@ -71,6 +77,7 @@ const_new! {
         Keep {
             chunks: AtomicPtr::new(ptr::null_mut()),
             table: AtomicPtr::new(ptr::null_mut()),
+            scratch: AtomicPtr::new(ptr::null_mut()),
             strings: AtomicUsize::new(0),
             rest: AtomicUsize::new(0),
         }
@@ -160,11 +167,36 @@ impl Keep {
         Ok(unsafe { Array::place(at, capacity) })
     }
 
+    /// Room for `len` hashes, the same memory whenever it is large enough. Under the update lock.
+    pub(crate) fn scratch(&self, len: usize) -> Result<&[Cell<u32>], Stop> {
+        // SAFETY: K3: null or a scratch of ours, which stays.
+        let old = unsafe { sync::own(&self.scratch).as_ref() };
+        let scratch = match old.filter(|old| old.len >= len) {
+            Some(old) => old,
+            None => {
+                let len = len.checked_next_power_of_two().ok_or(Stop::Memory(usize::MAX))?;
+                let bytes =
+                    len.checked_mul(size_of::<u32>()).and_then(|sum| sum.checked_add(size_of::<Scratch>()));
+                let bytes = bytes.ok_or(Stop::Memory(usize::MAX))?;
+                let fresh: NonNull<Scratch> = self.take(bytes, align_of::<Scratch>())?.cast();
+                count(&self.rest, bytes);
+                // SAFETY: K1: fresh and large enough.
+                unsafe { fresh.write(Scratch { len }) };
+                // Relaxed: only the lock's holders use it.
+                self.scratch.store(fresh.as_ptr(), Ordering::Relaxed);
+                // SAFETY: just written.
+                unsafe { fresh.as_ref() }
+            }
+        };
+        // SAFETY: by construction `len` hashes or more follow; only the update lock's holder touches them.
+        Ok(unsafe { core::slice::from_raw_parts(ptr::from_ref(scratch).add(1).cast(), len) })
+    }
+
     /// The string `NAME=VALUE`: the one made before, if it is remembered and was not edited since, else a new one.
     /// Under the update lock.
     pub(crate) fn string(&self, name: &[u8], value: &[u8]) -> Result<*mut c_char, Stop> {
         let bytes = entry::size(name, value).ok_or(Stop::Memory(usize::MAX))?;
-        let hash = hash_parts(name, value);
+        let hash = entry::hash(&[name, value]);
         let table = self.table_with_room()?;
         for place in table.probe(hash) {
             let known = place.get();
@@ -251,13 +283,6 @@ fn count(counter: &AtomicUsize, bytes: usize) {
     counter.store(counter.load(Ordering::Relaxed) + bytes, Ordering::Relaxed);
 }
 
-fn hash_parts(name: &[u8], value: &[u8]) -> u64 {
-    let mut hasher = rustc_hash::FxHasher::default();
-    hasher.write(name);
-    hasher.write(value);
-    hasher.finish()
-}
-
 /// The hash of a string of ours as it is now.
 ///
 /// # Safety
@@ -267,7 +292,7 @@ unsafe fn hash_string(string: *const c_char) -> u64 {
     unsafe {
         let name = entry::name_of(string).unwrap_or_default();
         let value = core::ffi::CStr::from_ptr(string.add(name.len() + usize::from(!name.is_empty())));
-        hash_parts(name, value.to_bytes())
+        entry::hash(&[name, value.to_bytes()])
     }
 }
 

@@ -135,7 +135,7 @@ impl Head {
     /// - the list is a proper one (L1, L2, L4), whoever made it.
     #[inline(always)]
     pub unsafe fn get<N: Name>(&self, name: N) -> Option<*const c_char> {
-        let wanted = Wanted::new(name)?;
+        let mut wanted = Wanted::new(name)?;
         // SAFETY: the caller's promise: a proper list, whose entries are strings that stay (L1, L2, L4).
         unsafe { slots(self.load()).find_map(|(_, entry)| wanted.value_in(entry)) }
     }
@@ -281,9 +281,22 @@ impl<'a> Editor<'a> {
         self.slots().find(|&(slot, entry)| slot > after && wanted(entry)).map(|(slot, _)| slot)
     }
 
+    /// The number of a slot in the array.
+    pub(crate) fn index(&self, slot: *const Slot) -> usize {
+        (slot.addr() - self.array.base().addr()) / size_of::<Slot>()
+    }
+
+    /// Slot `i` of the array, and what is in it.
+    pub(crate) fn slot(&self, i: usize) -> (*const Slot, *mut c_char) {
+        assert!(i < self.array.capacity);
+        // SAFETY: one of the array's slots.
+        let slot = unsafe { &*self.array.base().add(i) };
+        (slot, slot.own())
+    }
+
     /// Free slots below the head.
     pub(crate) fn room(&self) -> usize {
-        (self.first.addr() - self.array.base().addr()) / size_of::<Slot>()
+        self.index(self.first)
     }
 
     /// Moves the start of the list; for a live one the head, too, unless the program moved that meanwhile.

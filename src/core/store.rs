@@ -13,7 +13,7 @@
 
 use crate::adopt;
 use crate::batch::Batches;
-use crate::entry;
+use crate::entry::{self, Wanted};
 use crate::error::Error;
 use crate::keep::Keep;
 use crate::list::{Array, Editor, Head, Moved, Slot, slots};
@@ -104,7 +104,7 @@ impl Store {
         self.locked(|| {
             // Memory first: without it nothing is adopted either.
             let string = self.keep.string(name, value)?;
-            self.edit(head, |list| match find(list, name) {
+            self.edit(head, |list| match first_and_last(list, name) {
                 Some(_) if !overwrite => Ok(()),
                 _ => self.store(list, name, string),
             })
@@ -258,10 +258,9 @@ impl Store {
 
 /// Makes `string` the one entry named `name`, if there is one already. Under the lock.
 pub(crate) fn replace(list: &mut Editor<'_>, name: &[u8], string: *mut c_char) -> Result<bool, Moved> {
-    while let Some(slot) = find(list, name) {
-        let last = last_from(list, slot, name);
-        if last == slot {
-            list.replace(slot, string);
+    while let Some((first, last)) = first_and_last(list, name) {
+        if first == last {
+            list.replace(first, string);
             return Ok(true);
         }
         remove(list, last)?; // a duplicate that the program stored
@@ -272,30 +271,24 @@ pub(crate) fn replace(list: &mut Editor<'_>, name: &[u8], string: *mut c_char) -
 /// Removes every entry named `name`. The last one first: while one is left, readers find the first, whose value was the
 /// variable's. Under the lock.
 pub(crate) fn remove_all(list: &mut Editor<'_>, name: &[u8]) -> Result<(), Moved> {
-    while let Some(slot) = find(list, name) {
-        remove(list, last_from(list, slot, name))?;
+    while let Some((_, last)) = first_and_last(list, name) {
+        remove(list, last)?;
     }
     Ok(())
 }
 
-/// The first slot of `name`.
-pub(crate) fn find(list: &Editor<'_>, name: &[u8]) -> Option<*const Slot> {
+/// The first and the last slot of `name`.
+pub(crate) fn first_and_last(list: &Editor<'_>, name: &[u8]) -> Option<(*const Slot, *const Slot)> {
+    let mut wanted = Wanted::new(name)?;
     // SAFETY: L2, L4: an entry in the list.
-    list.find(ptr::null(), |entry| unsafe { entry::value_if(entry, name) }.is_some())
-}
-
-/// The last slot of `name`, of which `slot` is the first.
-fn last_from(list: &Editor<'_>, mut slot: *const Slot, name: &[u8]) -> *const Slot {
-    // SAFETY: L2, L4: an entry in the list.
-    while let Some(next) = list.find(slot, |entry| unsafe { entry::value_if(entry, name) }.is_some()) {
-        slot = next;
-    }
-    slot
+    let mut hits = list.slots().filter(|&(_, entry)| unsafe { wanted.value_in(entry) }.is_some());
+    let (first, _) = hits.next()?;
+    Some((first, hits.last().map_or(first, |(last, _)| last)))
 }
 
 /// Removes the entry in `slot`. The first entry takes its place, and must not land behind a duplicate of itself that the program
 /// stored: that would change a variable nobody touched. Such duplicates go first.
-pub(crate) fn remove(list: &mut Editor<'_>, slot: *const Slot) -> Result<(), Moved> {
+fn remove(list: &mut Editor<'_>, slot: *const Slot) -> Result<(), Moved> {
     while let Some((first, mover)) = list.slots().next().filter(|&(first, _)| first != slot) {
         // SAFETY: L2, L4: entries in the list.
         let twin =
