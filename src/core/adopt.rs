@@ -38,6 +38,10 @@ pub(crate) fn adopt<'a>(store: &'a Store, head: &'a Head) -> Result<Editor<'a>, 
 
 /// Edits `ours`, a private list in an array large enough, into `theirs`. Readers may still be in it: ordinary moves only. Under
 /// the update lock. Compares about as many hashes as the square of the number of entries, 64 at a time, and few names.
+///
+/// What is in `ours` was in the environment once. A string of somebody else's may have been freed since, so it is looked at
+/// only if it is in their list, too. Otherwise it goes, unread, and that is the one thing a reader can notice who is still in this
+/// array, since before the program assigned `environ`: a variable that both lists hold, each in another string of somebody else's.
 pub(crate) fn bring(keep: &Keep, ours: &mut Editor<'_>, theirs: &Theirs) -> Result<(), Stop> {
     let len = theirs.len;
     let (their_hashes, our_hashes) = keep.scratch(len + ours.array().capacity())?.split_at(len);
@@ -49,8 +53,16 @@ pub(crate) fn bring(keep: &Keep, ours: &mut Editor<'_>, theirs: &Theirs) -> Resu
     // mutant survives: done after step 1, other entries move up, and as safely
     ours.compact()?;
     let mut ours = Ours { list: ours, hashes: our_hashes };
+    let mut place = 0;
     for (slot, entry) in ours.list.slots() {
-        ours.hash(slot).set(hash_of(entry));
+        // Mostly the next one.
+        let found = (place..len).chain(0..place).find(|&i| theirs.theirs.entry(i) == Some(entry));
+        place = found.map_or(place, |i| i + 1);
+        match found {
+            Some(i) => ours.hash(slot).set(their_hashes[i].get()),
+            None if keep.owns(entry) => ours.hash(slot).set(hash_of(entry)),
+            None => ours.remove(slot)?,
+        }
     }
 
     // 1. Entries that are not in their list go, and duplicates. From then on ours is at most as long as theirs. Upwards: what

@@ -104,7 +104,7 @@ pub unsafe fn getenv(name: *const c_char) -> *mut c_char {
 /// - as for [`getenv`].
 pub unsafe fn secure_getenv(name: *const c_char) -> *mut c_char {
     // SAFETY: `getauxval` has no conditions.
-    if unsafe { libc::getauxval(libc::AT_SECURE) } != 0 {
+    if process::is_unbound() || unsafe { libc::getauxval(libc::AT_SECURE) } != 0 {
         return ptr::null_mut();
     }
     // SAFETY: the caller's promise.
@@ -116,6 +116,9 @@ pub unsafe fn secure_getenv(name: *const c_char) -> *mut c_char {
 /// # Safety
 /// - `name` and `value` are NULL or readable NUL-terminated strings.
 pub unsafe fn setenv(name: *const c_char, value: *const c_char, overwrite: c_int) -> c_int {
+    if process::is_unbound() {
+        return UNBOUND;
+    }
     // SAFETY: the caller's promise.
     let (name, value) = unsafe { (bytes(name), bytes(value)) };
     result(match (name, value) {
@@ -131,6 +134,9 @@ pub unsafe fn setenv(name: *const c_char, value: *const c_char, overwrite: c_int
 /// # Safety
 /// - `string` is NULL or a NUL-terminated string that stays readable and terminated as long as anybody may read it.
 pub unsafe fn putenv(string: *mut c_char) -> c_int {
+    if process::is_unbound() {
+        return UNBOUND;
+    }
     // SAFETY: the caller's promise.
     result(match unsafe { bytes(string) } {
         None => Err(Error::InvalidName),
@@ -173,6 +179,9 @@ fn refused(name: &[u8], error: Error) -> c_int {
 /// # Safety
 /// - `name` is NULL or a readable NUL-terminated string.
 pub unsafe fn unsetenv(name: *const c_char) -> c_int {
+    if process::is_unbound() {
+        return UNBOUND;
+    }
     // SAFETY: the caller's promise.
     let Some(name) = (unsafe { bytes(name) }) else { return result(Err(Error::InvalidName)) };
     match process::unset(name) {
@@ -186,8 +195,14 @@ pub unsafe fn unsetenv(name: *const c_char) -> c_int {
 /// # Safety
 /// - none beyond those of the other functions.
 pub unsafe fn clearenv() -> c_int {
+    if process::is_unbound() {
+        return UNBOUND;
+    }
     result(process::clear())
 }
+
+/// The answer to a change before the dynamic linker has bound what we call, `errno` included (see `process`).
+const UNBOUND: c_int = -1;
 
 /// The bytes of a C string, or `None` for NULL.
 ///

@@ -216,7 +216,7 @@ pub(crate) unsafe fn is(text: *const c_char, bytes: &[u8]) -> bool {
     unsafe { byte(text.add(bytes.len())) == 0 }
 }
 
-/// A hash of the bytes of `parts`, one after the other. Its top bits depend on all of them.
+/// A hash of the bytes of `parts`, one after the other: all of its bits depend on all of them.
 pub(crate) fn hash(parts: &[&[u8]]) -> u64 {
     let mut hasher = rustc_hash::FxHasher::default();
     for part in parts {

@@ -116,6 +116,7 @@ impl Keep {
             let start = header.used.get().next_multiple_of(align);
             if let Some(end) = start.checked_add(bytes).filter(|&end| end <= header.size) {
                 header.used.set(end);
+                chunk.expose_provenance();
                 // SAFETY: `start` is within the chunk, whose address is not null.
                 return Ok(unsafe { NonNull::new_unchecked(chunk.cast::<u8>().add(start)) });
             }
@@ -189,7 +190,7 @@ impl Keep {
             }
         };
         // SAFETY: by construction `len` hashes or more follow; only the update lock's holder touches them.
-        Ok(unsafe { core::slice::from_raw_parts(ptr::from_ref(scratch).add(1).cast(), len) })
+        Ok(unsafe { behind(scratch, len) })
     }
 
     /// The string `NAME=VALUE`: the one made before, if it is remembered and was not edited since, else a new one.
@@ -197,7 +198,7 @@ impl Keep {
     pub(crate) fn string(&self, name: &[u8], value: &[u8]) -> Result<*mut c_char, Stop> {
         let bytes = entry::size(name, value).ok_or(Stop::Memory(usize::MAX))?;
         let hash = entry::hash(&[name, value]);
-        let table = self.table_with_room()?;
+        let table = self.table_with_room(hash)?;
         for place in table.probe(hash) {
             let known = place.get();
             if known.is_null() {
@@ -219,12 +220,14 @@ impl Keep {
         Ok(string)
     }
 
-    /// The table, grown if it is nearly full and may be larger. Under the update lock.
-    fn table_with_room(&self) -> Result<&Table, Stop> {
+    /// The table, grown if it is nearly full, or full where a string of this hash would go, and may be larger. Under the
+    /// update lock.
+    fn table_with_room(&self, hash: u64) -> Result<&Table, Stop> {
         // SAFETY: K3: null or a table of ours, which stays.
         let old = unsafe { sync::own(&self.table).as_ref() };
         let size = old.map_or(TABLE, |table| {
-            let full = (table.len.get() + 1) * 4 > table.size * 3;
+            let full = (table.len.get() + 1) * 4 > table.size * 3
+                || table.probe(hash).all(|place| !place.get().is_null());
             let share = self.strings.load(Ordering::Relaxed) / TABLE_SHARE / size_of::<*mut c_char>();
             if full && table.size * 2 <= TABLE_FREE.max(share) { table.size * 2 } else { table.size }
         });
@@ -255,12 +258,11 @@ impl Table {
 
     fn places(&self) -> &[Cell<*mut c_char>] {
         // SAFETY: by construction `size` places follow the header; only the update lock's holder touches them.
-        unsafe { core::slice::from_raw_parts(ptr::from_ref(self).add(1).cast(), self.size) }
+        unsafe { behind(self, self.size) }
     }
 
     fn probe(&self, hash: u64) -> impl Iterator<Item = &Cell<*mut c_char>> {
         let places = self.places();
-        // The top bits of the hash: they depend on all of its input.
         let home = (hash >> 32) as usize;
         (0..Table::PROBES.min(self.size)).map(move |i| &places[(home + i) & (self.size - 1)])
     }
@@ -276,6 +278,16 @@ impl Table {
             _ => self.places()[(hash >> 32) as usize & (self.size - 1)].set(string),
         }
     }
+}
+
+/// The `len` values behind a header. A reference to the header does not extend to them: `take` exposed their memory.
+///
+/// # Safety
+/// - `len` values of type `T` follow the header, aligned, for as long as they are used.
+unsafe fn behind<H, T>(header: &H, len: usize) -> &[T] {
+    let at = ptr::with_exposed_provenance(ptr::from_ref(header).addr() + size_of::<H>());
+    // SAFETY: the caller's promise.
+    unsafe { core::slice::from_raw_parts(at, len) }
 }
 
 fn count(counter: &AtomicUsize, bytes: usize) {

@@ -1,8 +1,8 @@
 //! The list: an array of slots, read from the head up to the null terminator. All of the algorithm that readers meet is here.
 //!
 //! ```text
-//! base                 head (= environ)                         last
-//!  |  free slots ...   | e0 | e1 | e2 | ... | e(n-1) | NULL      |
+//! base                 head (= environ)                         last     padding
+//!  |  free slots ...   | e0 | e1 | e2 | ... | e(n-1) | NULL      | NULL ... NULL |
 //! ```
 //!
 //! Readers ([`Head::entry`]) load the head and scan upwards. Writers ([`Editor`]), one at a time, change the list by four
@@ -20,6 +20,12 @@
 //!   `environ[i]`; each such store is honoured, but two writers of which one takes no lock are not ordered.
 //! - L4: an array or entry that a reader may hold stays allocated.
 //! - L5: a live entry only ever moves to a higher slot, and its copy there is stored before its old slot is used again.
+//! - L6: outside a change, no slot below the head names an entry that has left the list. Programs keep pointers into the list
+//!   (`for (p = environ; *p; )` around `unsetenv`; `saved = environ` and back): they must not meet what was removed, again and
+//!   again, or after its owner freed it. So a move that unlinks an entry ends with a *sweep*: copies of it below the head are
+//!   overwritten with the first entry, which is live (with null, if the list is empty).
+//! - L7: as many slots as the array has follow it, null for ever. A program that counts (`environ[i]`, loading `environ` anew each
+//!   time) goes past the end when the head moves up under its index; it finds null there.
 //!
 //! # Pairs
 //! | tag | Release in | Acquire in | what becomes visible |
@@ -32,7 +38,8 @@
 //! 1. X does not move: its slot is at or above the head, the reader reaches it.
 //! 2. X moves (it was first when another entry was removed): its copy went to a higher slot, and the store of the copy comes
 //!    before any store that overwrites the old slot. A reader that finds the old slot overwritten has thereby acquired the
-//!    copy (`[slot]`; this is why *every* slot load acquires), and the copy lies ahead of it.
+//!    copy (`[slot]`; this is why *every* slot load acquires), and the copy lies ahead of it. The same holds for an old slot that
+//!    a sweep overwrites because X was given another value: that was stored before, ahead of the reader.
 //! 3. The array is replaced: the old one keeps its content, the reader finishes there.
 //!
 //! # Why an add is three stores
@@ -173,7 +180,8 @@ impl<L: Fn(&Slot) -> *mut c_char> Iterator for Slots<L> {
     }
 }
 
-/// An array of ours: this header, then `capacity` slots. It describes itself, no other word needs to agree with it.
+/// An array of ours: this header, then `capacity` slots, then the padding, which is never touched (so never resident, but for
+/// small arrays). It describes itself, no other word needs to agree with it.
 #[repr(C)]
 #[derive(Debug)]
 pub(crate) struct Array {
@@ -181,12 +189,17 @@ pub(crate) struct Array {
     capacity: usize,
     /// Where the list in this array starts, as far as we moved it. Only under the update lock.
     first: Cell<*const Slot>,
+    /// The lowest slot that was ever used. Only under the update lock.
+    lowest: Cell<*const Slot>,
 }
+
+/// Slots of memory per slot of capacity: as many again for L7.
+const PADDED: usize = if cfg!(loom) { 1 } else { 2 };
 
 impl Array {
     /// Bytes of an array of `capacity` slots, or `None` if no address space could hold it.
     pub(crate) fn bytes(capacity: usize) -> Option<usize> {
-        capacity.checked_mul(size_of::<Slot>())?.checked_add(size_of::<Array>())
+        capacity.checked_mul(PADDED * size_of::<Slot>())?.checked_add(size_of::<Array>())
     }
 
     /// Makes an array, holding an empty list, in fresh memory.
@@ -195,10 +208,14 @@ impl Array {
     /// - `at` is zeroed memory of `bytes(capacity)` bytes, aligned for pointers, and nobody else's; `capacity` is not 0.
     pub(crate) unsafe fn place<'a>(at: NonNull<u8>, capacity: usize) -> &'a Array {
         let array: *mut Array = at.as_ptr().cast();
+        // The slots are reached from references to the header, which do not extend to them.
+        array.expose_provenance();
         // SAFETY: the caller's promise; the header comes first, the slots behind it.
         unsafe {
-            sync::place(array.add(1).cast::<Slot>(), capacity, Slot::new);
-            array.write(Array { capacity, first: Cell::new(array.add(1).cast::<Slot>().add(capacity - 1)) });
+            let slots: *mut Slot = array.add(1).cast();
+            sync::place(slots, capacity, Slot::new);
+            let last = slots.add(capacity - 1).cast_const();
+            array.write(Array { capacity, first: Cell::new(last), lowest: Cell::new(last) });
             &*array
         }
     }
@@ -208,14 +225,20 @@ impl Array {
     }
 
     fn base(&self) -> *const Slot {
-        // SAFETY: by construction the slots follow the header.
-        unsafe { ptr::from_ref(self).add(1).cast() }
+        // By construction the slots follow the header; `place` exposed their memory.
+        ptr::with_exposed_provenance(ptr::from_ref(self).addr() + size_of::<Array>())
     }
 
     /// The last slot, null for ever (L1).
     pub(crate) fn last(&self) -> *const Slot {
         // SAFETY: by construction there are `capacity` slots.
         unsafe { self.base().add(self.capacity - 1) }
+    }
+
+    /// Notes where the list starts now.
+    fn starts_at(&self, first: *const Slot) {
+        self.first.set(first);
+        self.lowest.set(self.lowest.get().min(first));
     }
 
     /// True if `slot` is one of this array's.
@@ -249,7 +272,7 @@ impl<'a> Editor<'a> {
         let first = head.load();
         array.holds(first).then(|| {
             // The program may have moved the head within the array: what it points to now is the list.
-            array.first.set(first);
+            array.starts_at(first);
             Editor { head, array, first, live: true }
         })
     }
@@ -312,7 +335,7 @@ impl<'a> Editor<'a> {
                 .map_err(|_| Moved)?;
         }
         self.first = to;
-        self.array.first.set(to);
+        self.array.starts_at(to);
         Ok(())
     }
 
@@ -351,7 +374,22 @@ impl<'a> Editor<'a> {
         let slot = unsafe { &*slot };
         let old = slot.own();
         slot.store(entry);
+        self.sweep(|stale| stale == old);
         old
+    }
+
+    /// Restores L6 after the entries that `gone` tells were unlinked. Not before: until then they are live.
+    fn sweep(&self, gone: impl Fn(*mut c_char) -> bool) {
+        let mut at = self.array.lowest.get();
+        while at < self.first {
+            // SAFETY: from the lowest to the first, both of the array.
+            let (stale, first) = unsafe { (&*at, &*self.first) };
+            if gone(stale.own()) {
+                stale.store(first.own());
+            }
+            // SAFETY: `first` follows.
+            at = unsafe { at.add(1) };
+        }
     }
 
     /// Removes the entry in `slot` and returns it: the first entry takes its place (L5), then the head moves up.
@@ -363,12 +401,19 @@ impl<'a> Editor<'a> {
             victim.store(first.own());
         }
         self.move_head(next)?;
+        self.sweep(|stale| stale == old);
         Ok(old)
     }
 
-    /// Forgets all entries: the list starts at the last slot. A live list is published so.
+    /// Forgets all entries: the list starts at the last slot. A live list is published so. To be followed by
+    /// [`forget`](Self::forget) once the empty list is live.
     pub(crate) fn clear(&mut self) -> Result<(), Moved> {
         self.move_head(self.array.last())
+    }
+
+    /// Restores L6 after [`clear`](Self::clear).
+    pub(crate) fn forget(&self) {
+        self.sweep(|_| true);
     }
 
     /// Closes the gap that a program leaves when it ends the list early (`environ[i] = NULL`): moves the entries up, last one
@@ -407,7 +452,7 @@ impl<'a> Editor<'a> {
                 to = to.add(1);
             }
         }
-        fresh.first.set(first);
+        fresh.starts_at(first);
         let mut moved = Editor { head: self.head, array: fresh, first, live: false };
         moved.publish(self.first)?;
         *self = moved;

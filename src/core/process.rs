@@ -17,6 +17,8 @@
 //! frame either completes its change or starts over on the list that the handler left. (Threads that such a handler started
 //! before it returned are not covered; POSIX allows it no `pthread_create`.)
 //!
+//! Memory is not taken over: each generation of a fork chain that changes its environment maps an arena of its own.
+//!
 //! A `vfork` child shares the page and the lock with its parent, as it shares the list.
 //!
 //! Where the kernel refuses the advice, all else works, and this is lost: a child forked while another thread was inside a change
@@ -80,7 +82,12 @@ fn head() -> Option<&'static Head> {
     unsafe { at.as_ref() }
 }
 
-/// [`head`] for a change, which needs libc, too.
+/// True if nothing of libc can be called yet: see `head`.
+pub(crate) fn is_unbound() -> bool {
+    head().is_none()
+}
+
+/// [`head`] for a change.
 fn bound() -> Result<&'static Head, Error> {
     head().ok_or(Error::OutOfMemory)
 }
@@ -150,8 +157,9 @@ pub fn get(name: &[u8]) -> Option<&'static CStr> {
 /// # Errors
 /// `InvalidName`, `InvalidValue`, `OutOfMemory`; nothing was changed.
 pub fn set(name: &[u8], value: &[u8], overwrite: bool) -> Result<(), Error> {
+    let head = bound()?;
     // SAFETY: `environ` is a proper list, or the program broke it.
-    unsafe { store().set(bound()?, name, value, overwrite) }
+    unsafe { store().set(head, name, value, overwrite) }
 }
 
 /// Makes `string` itself, `NAME=VALUE`, an entry; see [`Store::put`].
@@ -162,8 +170,9 @@ pub fn set(name: &[u8], value: &[u8], overwrite: bool) -> Result<(), Error> {
 /// # Safety
 /// - `string` is NUL-terminated, and stays so and readable as long as anybody may read it: for ever, if in doubt.
 pub unsafe fn put(string: *mut c_char) -> Result<(), Error> {
+    let head = bound()?;
     // SAFETY: the caller's promise; `environ` is a proper list, or the program broke it.
-    unsafe { store().put(bound()?, string) }
+    unsafe { store().put(head, string) }
 }
 
 /// Removes every entry named `name`.
@@ -171,8 +180,9 @@ pub unsafe fn put(string: *mut c_char) -> Result<(), Error> {
 /// # Errors
 /// `InvalidName`, `OutOfMemory`; nothing was changed.
 pub fn unset(name: &[u8]) -> Result<(), Error> {
+    let head = bound()?;
     // SAFETY: `environ` is a proper list, or the program broke it.
-    unsafe { store().unset(bound()?, name) }
+    unsafe { store().unset(head, name) }
 }
 
 /// Empties the environment.
@@ -180,8 +190,9 @@ pub fn unset(name: &[u8]) -> Result<(), Error> {
 /// # Errors
 /// `OutOfMemory`; nothing was changed.
 pub fn clear() -> Result<(), Error> {
+    let head = bound()?;
     // SAFETY: `environ` is a proper list, or the program broke it.
-    unsafe { store().clear(bound()?) }
+    unsafe { store().clear(head) }
 }
 
 /// Makes all `changes`, in their order, or none. See [`Store::batch`] for who sees what.
@@ -189,8 +200,9 @@ pub fn clear() -> Result<(), Error> {
 /// # Errors
 /// `InvalidName`, `InvalidValue`, `OutOfMemory`; nothing was changed.
 pub fn batch(changes: &[Change<'_>]) -> Result<(), Error> {
+    let head = bound()?;
     // SAFETY: `environ` is a proper list, or the program broke it.
-    unsafe { store().batch(bound()?, changes) }
+    unsafe { store().batch(head, changes) }
 }
 
 /// Fills `entries` with all entries as of one moment and returns how many there are; if that is more than fit, none of

@@ -157,14 +157,20 @@ impl Store {
                 None => self.new_array(MIN_SLOTS)?,
             };
             // SAFETY: the lock is held.
-            if let Some(mut list) = unsafe { Editor::live(head, array) } {
-                return Ok(list.clear()?);
-            }
-            let theirs = head.load();
-            // SAFETY: the lock is held.
-            let mut list = unsafe { Editor::private(head, array) };
+            let mut list = match unsafe { Editor::live(head, array) } {
+                Some(list) => list,
+                None => {
+                    let theirs = head.load();
+                    // SAFETY: the lock is held.
+                    let mut list = unsafe { Editor::private(head, array) };
+                    list.clear()?;
+                    list.publish(theirs)?;
+                    list
+                }
+            };
             list.clear()?;
-            Ok(list.publish(theirs)?)
+            list.forget();
+            Ok(())
         })
     }
 

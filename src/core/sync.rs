@@ -49,20 +49,13 @@ mod machine {
     use super::{AtomicPtr, AtomicU32, NonNull, Ordering};
     use core::ptr;
 
-    /// Fresh zeroed memory from the kernel, `bytes` long (rounded up to pages), or `None`. Never given back.
+    /// Fresh zeroed memory from the kernel, `bytes` long (rounded up to pages), or `None`. Never given back. `errno` is as it was.
     #[cfg(target_os = "linux")]
     pub(crate) fn map(bytes: usize) -> Option<NonNull<u8>> {
+        let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        let mut at = libc::MAP_FAILED;
         // SAFETY: a fresh private anonymous mapping touches nothing that exists.
-        let at = unsafe {
-            libc::mmap(
-                ptr::null_mut(),
-                bytes,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
-                -1,
-                0,
-            )
-        };
+        keeping_errno(|| at = unsafe { libc::mmap(ptr::null_mut(), bytes, access, kind, -1, 0) });
         if at == libc::MAP_FAILED { None } else { NonNull::new(at.cast()) }
     }
 
