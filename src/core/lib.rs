@@ -33,4 +33,4 @@ pub use error::Error;
 pub use list::{Head, Slot};
 pub use store::Store;
 #[cfg(loom)]
-pub use sync::reset;
+pub use sync::{reset, sole_writer, wrote};

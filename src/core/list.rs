@@ -90,6 +90,21 @@ impl Slot {
     }
 }
 
+/// What a C program does to the cells of a list with plain loads and stores, which loom cannot see.
+#[cfg(loom)]
+impl Slot {
+    /// A cell of a program's own array, initialised.
+    pub fn holding(entry: *const c_char) -> Slot {
+        Slot(AtomicPtr::new(entry.cast_mut()))
+    }
+
+    /// `environ[i] = entry`.
+    pub fn assign(&self, entry: *const c_char) {
+        // Relaxed: a plain store in C.
+        self.0.store(entry.cast_mut(), Ordering::Relaxed);
+    }
+}
+
 /// The list head: what C calls `environ`. Null is an empty list.
 #[repr(transparent)]
 #[derive(Debug)]
@@ -117,6 +132,16 @@ impl Head {
         // Acquire [head]: pairs with Release in `move_head` and `publish`. Who sees this head sees the slots from it up.
         // Without it loom `a_bystander_survives_growth` fails.
         self.0.load(Ordering::Acquire)
+    }
+
+    /// `&environ[i]`, for models.
+    ///
+    /// # Safety
+    /// - there are `i` slots in the list, or one less.
+    #[cfg(loom)]
+    pub unsafe fn slot(&self, i: usize) -> *const Slot {
+        // SAFETY: the caller's promise.
+        unsafe { self.load().add(i) }
     }
 
     /// What a program does with `environ = list`: a store that takes no lock.
