@@ -144,6 +144,14 @@ impl Head {
         unsafe { self.load().add(i) }
     }
 
+    /// The same as [`assign`](Self::assign) where another thread exchanges the head. An exchange, because loom may put a store
+    /// in between the load and the store of another thread's exchange, which no machine does.
+    #[cfg(loom)]
+    pub fn assign_beside_exchange(&self, list: *const Slot) {
+        // Release [head]: as in `assign`.
+        self.0.swap(list.cast_mut(), Ordering::Release);
+    }
+
     /// What a program does with `environ = list`: a store that takes no lock.
     ///
     /// # Safety

@@ -202,6 +202,10 @@ mod model {
             self.0.store(at, order);
         }
 
+        pub(crate) fn swap(&self, at: *mut T, order: Ordering) -> *mut T {
+            self.0.swap(at, order)
+        }
+
         pub(crate) fn compare_exchange(
             &self,
             from: *mut T,
