@@ -14,7 +14,7 @@
 //! thread write. A model must forbid something: see it fail on a mutant (`tests/mutants.py`) before it counts.
 //!
 //! Arrays have four slots here (three entries and the terminator) until they grow.
-#![cfg(loom)]
+#![cfg(all(loom, not(shuttle)))]
 
 use loom::sync::Arc;
 use loom::sync::atomic::AtomicUsize;
@@ -283,6 +283,19 @@ models! {
         env.writer();
         let reader = env.spawn(finds_x);
         env.set("B", "1");
+        reader.join().unwrap();
+    }
+
+    /// The same where the program left a gap in our array.
+    readoption_closes_a_gap |env| {
+        env.fill(&["X=9", "A=1", "B=1"]);
+        env.writer();
+        let list = foreign(&[c"Z=1", c"X=9"]);
+        let reader = env.spawn(finds_x);
+        env.store_at(1, None);
+        env.assign(&list);
+        env.set("Z", "2");
+        assert_eq!(env.snapshot(), ["X=9", "Z=2"]);
         reader.join().unwrap();
     }
 

@@ -32,6 +32,7 @@ pub(crate) fn adopt<'a>(store: &'a Store, head: &'a Head) -> Result<Editor<'a>, 
     let mut ours = unsafe { Editor::private(head, array) };
 
     // 1. Entries that are not in their list go, and duplicates. From then on ours is at most as long as theirs.
+    // mutant survives: with `compact` first, more entries move up, and as safely
     let mut after = ptr::null();
     while let Some(slot) = stray(&ours, after, &theirs) {
         remove(&mut ours, slot)?;

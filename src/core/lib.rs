@@ -32,5 +32,7 @@ pub use entry::{CName, Name};
 pub use error::Error;
 pub use list::{Head, Slot};
 pub use store::Store;
+#[cfg(all(loom, not(shuttle)))]
+pub use sync::sole_writer;
 #[cfg(loom)]
-pub use sync::{reset, sole_writer, wrote};
+pub use sync::{reset, wrote};

@@ -4,8 +4,10 @@
 
 #[cfg(not(loom))]
 pub(crate) use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
-#[cfg(loom)]
+#[cfg(all(loom, not(shuttle)))]
 pub(crate) use loom::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+#[cfg(shuttle)]
+pub(crate) use shuttle::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use core::ptr::NonNull;
 
@@ -127,10 +129,15 @@ pub(crate) use machine::*;
 
 /// The same under loom. Plain memory is invisible to loom, so each object whose bytes travel through a Release/Acquire
 /// pair has a loom cell in a side table, found by its address; a read that is not ordered after the write fails the model.
+///
+/// With `cfg(shuttle)` besides, shuttle's atomics take the place of loom's, for random schedules of larger scenes.
 #[cfg(loom)]
 mod model {
     use super::{AtomicU32, NonNull, Ordering};
+    #[cfg(not(shuttle))]
     use loom::sync::{Condvar, Mutex, atomic};
+    #[cfg(shuttle)]
+    use shuttle::sync::{Condvar, Mutex, atomic};
     use std::alloc::Layout;
     use std::cell::{Cell, RefCell};
     use std::collections::HashMap;
@@ -141,10 +148,12 @@ mod model {
 
     // Thread-local because loom runs all threads of a model on one real thread, and tests run on several.
     std::thread_local! {
+        #[cfg(not(shuttle))]
         static CELLS: RefCell<HashMap<usize, Rc<loom::cell::UnsafeCell<()>>>> = RefCell::default();
         static QUEUES: RefCell<HashMap<usize, Queue>> = RefCell::default();
         /// All memory handed out in this execution: freed by `reset`.
         static MAPPED: RefCell<Vec<(usize, Layout)>> = const { RefCell::new(Vec::new()) };
+        #[cfg(not(shuttle))]
         static SOLE_WRITER: Cell<Option<loom::thread::ThreadId>> = const { Cell::new(None) };
     }
 
@@ -158,8 +167,11 @@ mod model {
 
     /// Forgets the previous execution: to be called first in each model.
     pub fn reset() {
-        SOLE_WRITER.set(None);
-        CELLS.with_borrow_mut(HashMap::clear);
+        #[cfg(not(shuttle))]
+        {
+            SOLE_WRITER.set(None);
+            CELLS.with_borrow_mut(HashMap::clear);
+        }
         QUEUES.with_borrow_mut(HashMap::clear);
         for (at, layout) in MAPPED.take() {
             // SAFETY: made by `map` with this layout; the execution that used it is over.
@@ -169,6 +181,7 @@ mod model {
 
     /// The calling thread claims to be the only one that stores in this model from now on. Its loads then give what it stored
     /// itself, and loom need not see them as atomic; see [`AtomicPtr::load`]. Loom checks the claim.
+    #[cfg(not(shuttle))]
     pub fn sole_writer() {
         SOLE_WRITER.set(Some(loom::thread::current().id()));
     }
@@ -192,6 +205,7 @@ mod model {
         /// store hides the loads of other threads before that, and loom explores next to nothing. So loads that need no
         /// search are kept out of it: those of a sole writer, and, through `own`, those of the lock's holder.
         pub(crate) fn load(&self, order: Ordering) -> *mut T {
+            #[cfg(not(shuttle))]
             if SOLE_WRITER.get().is_some_and(|writer| writer == loom::thread::current().id()) {
                 return own(self);
             }
@@ -240,21 +254,35 @@ mod model {
     pub(crate) const SPINS: u32 = 0;
 
     /// Not an atomic load: see [`AtomicPtr::load`]. This form also fails the model if the lock does not order us.
+    #[cfg(not(shuttle))]
     pub(crate) fn own<T>(word: &AtomicPtr<T>) -> *mut T {
         // SAFETY: loom checks the claim.
         unsafe { word.0.unsync_load() }
     }
+    #[cfg(shuttle)]
+    pub(crate) fn own<T>(word: &AtomicPtr<T>) -> *mut T {
+        // Relaxed: as in real builds.
+        word.0.load(Ordering::Relaxed)
+    }
 
     /// Tells loom that the plain memory behind `at` was written.
+    #[cfg(not(shuttle))]
     pub fn wrote<T>(at: *const T) {
         CELLS.with_borrow_mut(|cells| cells.entry(at.addr()).or_default().clone()).with_mut(|_| ());
     }
 
+    #[cfg(not(shuttle))]
     pub(crate) fn read<T>(at: *const T) {
         if let Some(cell) = CELLS.with_borrow(|cells| cells.get(&at.addr()).cloned()) {
             cell.with(|_| ());
         }
     }
+
+    // Shuttle switches threads at atomics only, and knows no weak memory: bytes need no trace.
+    #[cfg(shuttle)]
+    pub fn wrote<T>(_at: *const T) {}
+    #[cfg(shuttle)]
+    pub(crate) fn read<T>(_at: *const T) {}
 
     pub(crate) unsafe fn place<T>(at: *mut T, count: usize, make: impl Fn() -> T) {
         for i in 0..count {
@@ -263,7 +291,9 @@ mod model {
         }
     }
 }
+#[cfg(all(loom, not(shuttle)))]
+pub use model::sole_writer;
 #[cfg(loom)]
 pub(crate) use model::{AtomicPtr, SPINS, map, own, place, read, wait, wake};
 #[cfg(loom)]
-pub use model::{reset, sole_writer, wrote};
+pub use model::{reset, wrote};
