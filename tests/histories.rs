@@ -334,7 +334,7 @@ mod shuttled {
             mtsafe_env_core::reset();
             let env = Arc::new(Env::default());
             for name in 0..shuttle::rand::thread_rng().next_u32() as usize % 4 {
-                env.set(["A", "F", "G", "B"][name], "v0", true);
+                env.set(["A", "F", "G", "B"][name], "v1000", true);
             }
             // Loom's arrays have four slots: growth is never far.
             let start = env.snapshot();
@@ -473,5 +473,5 @@ fn the_checker_agrees_with_trying_every_order() {
         assert_eq!(found, any_order(&events, &mut Vec::new(), [0; 3]), "{events:?}");
         accepted += usize::from(found);
     }
-    assert!((300..2_700).contains(&accepted), "{accepted} of 3000 accepted: one-sided");
+    assert!((100..2_900).contains(&accepted), "{accepted} of 3000 accepted: one-sided");
 }

@@ -4,6 +4,9 @@
     python3 tests/mutants.py            all mutants, a few seconds each
     python3 tests/mutants.py list.rs    those of one file; `list.rs:120` those of one line
     python3 tests/mutants.py --list     only prints them
+    python3 tests/mutants.py --histories
+                                        the delayed stores only, against the recorded histories under shuttle (tests/histories.rs):
+                                        shows what that checker sees; survivors are no failure here
 
 The mutants are derived from the source:
 - relax: each Ordering::Release, Acquire and AcqRel becomes Relaxed;
@@ -19,9 +22,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SCRATCH = ROOT / "target" / "mutants"
 OPS = r"(\.store|\bmove_head|\bpublish|\.replace|\b(?:list|ours)\.add|\bremove|\bcompact|\bgrow|\blink|\bwrote)\("
+HISTORIES = "--histories" in sys.argv
+TEST = "histories" if HISTORIES else "loom"
 ENV = {
     **os.environ,
-    "RUSTFLAGS": "--cfg loom",
+    "RUSTFLAGS": "--cfg loom --cfg shuttle" if HISTORIES else "--cfg loom",
     "LOOM_MAX_PREEMPTIONS": os.environ.get("LOOM_MAX_PREEMPTIONS", "2"),
     "CARGO_PROFILE_LOOM_INCREMENTAL": "true",
     "CARGO_PROFILE_LOOM_OPT_LEVEL": "1",
@@ -130,7 +135,7 @@ def mutants():
 
 def copy_tree():
     tree = SCRATCH / "tree"
-    for name in ["Cargo.toml", "Cargo.lock", "src", "cdylib", "tests/loom.rs"]:
+    for name in ["Cargo.toml", "Cargo.lock", "src", "cdylib", f"tests/{TEST}.rs"]:
         source, target = ROOT / name, tree / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
@@ -143,14 +148,14 @@ def copy_tree():
 
 def build(tree):
     """The path of the test program, or None if the mutant does not compile."""
-    command = ["cargo", "test", "--profile", "loom", "--test", "loom", "--no-run", "--message-format", "json"]
-    command += ["--target-dir", str(SCRATCH / "build")]
+    command = ["cargo", "test", "--profile", "loom", "--test", TEST, "--no-run", "--message-format", "json"]
+    command += ["--target-dir", str(SCRATCH / TEST)]
     done = subprocess.run(command, cwd=tree, env=ENV, capture_output=True, text=True)
     if done.returncode:
         return None
     for message in done.stdout.splitlines():
         message = json.loads(message)
-        if message.get("executable") and message["target"]["name"] == "loom":
+        if message.get("executable") and message["target"]["name"] == TEST:
             return message["executable"]
 
 
@@ -164,14 +169,14 @@ def failing(program, names):
         while True:
             alive = run.poll() is None
             seen += (run.stdout.read() or b"").decode()
-            failed = re.search(r"^test (\w+) \.\.\. FAILED", seen, re.M)
+            failed = re.search(r"^test ([\w:]+) \.\.\. FAILED", seen, re.M)
             if failed:
                 return failed[1]
             if time.time() - started > 180:
-                return re.findall(r"^test (\w+)", seen, re.M)[-1] + " (no end)"
+                return re.findall(r"^test ([\w:]+)", seen, re.M)[-1] + " (no end)"
             if not alive:
                 # A crash: the model that was running.
-                return None if run.returncode == 0 else re.findall(r"^test (\w+)", seen, re.M)[-1] + " (crash)"
+                return None if run.returncode == 0 else re.findall(r"^test ([\w:]+)", seen, re.M)[-1] + " (crash)"
             time.sleep(0.02)
     finally:
         run.kill()
@@ -181,6 +186,8 @@ def failing(program, names):
 def main(arguments):
     wanted = [a for a in arguments if not a.startswith("-")]
     all_of_them = [m for m in mutants() if not wanted or any(f"{m[0].name}:{m[1]}".startswith(w) for w in wanted)]
+    if HISTORIES:
+        all_of_them = [m for m in all_of_them if m[2].startswith("delay")]
     if "--list" in arguments:
         for path, line, what, _, _ in all_of_them:
             print(f"{path.relative_to(ROOT)}:{line} {what}")
@@ -221,7 +228,7 @@ def main(arguments):
         counts[verdict.split()[0]] = counts.get(verdict.split()[0], 0) + 1
         print(f"{place:24} {what:48} {verdict}", flush=True)
     print(", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items())), f"in {time.time() - started:.0f} s")
-    return 1 if bad else 0
+    return 1 if bad and not HISTORIES else 0
 
 
 sys.exit(main(sys.argv[1:]))

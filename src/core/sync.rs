@@ -139,7 +139,9 @@ mod model {
     #[cfg(shuttle)]
     use shuttle::sync::{Condvar, Mutex, atomic};
     use std::alloc::Layout;
-    use std::cell::{Cell, RefCell};
+    #[cfg(not(shuttle))]
+    use std::cell::Cell;
+    use std::cell::RefCell;
     use std::collections::HashMap;
     use std::rc::Rc;
 
@@ -279,6 +281,7 @@ mod model {
     }
 
     // Shuttle switches threads at atomics only, and knows no weak memory: bytes need no trace.
+    /// Nothing.
     #[cfg(shuttle)]
     pub fn wrote<T>(_at: *const T) {}
     #[cfg(shuttle)]
