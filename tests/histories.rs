@@ -339,12 +339,20 @@ mod shuttled {
             // Loom's arrays have four slots: growth is never far.
             let start = env.snapshot();
             let events = Arc::new(Mutex::new(Vec::new()));
+            // Half of the scenes have one writer of one variable and two who read it: more of them are interesting.
+            let roles = shuttle::rand::thread_rng().next_u32() % 2 == 0;
             let threads = (0..THREADS).map(|thread| {
                 let (env, events) = (env.clone(), events.clone());
                 shuttle::thread::spawn(move || {
                     let mut random = Random(shuttle::rand::thread_rng().next_u64());
                     for i in 0..OPS {
-                        let event = env.record(thread, random.op((1 + thread * OPS + i) as u16));
+                        let op = match (random.op((1 + thread * OPS + i) as u16), roles, thread) {
+                            (op, false, _) => op,
+                            (_, true, 0) if random.below(2) == 0 => Op::Unset(random.below(2)),
+                            (_, true, 0) => Op::Set(0, (1 + i) as u16),
+                            (_, true, _) => Op::Get(0, 0),
+                        };
+                        let event = env.record(thread, op);
                         events.lock().unwrap().push(event);
                     }
                 })

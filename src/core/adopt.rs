@@ -21,12 +21,12 @@ pub(crate) fn adopt<'a>(store: &'a Store, head: &'a Head) -> Result<Editor<'a>, 
     // SAFETY: the promise of `Store`'s callers: every list that the head is given is a proper one.
     let theirs = Theirs { first, len: unsafe { slots(first) }.count() };
 
-    // Twice what is needed, terminator included: growth that comes at once would copy again.
+    // Twice what is needed, terminator included: growth that comes at once would copy again. (So also more than twice the array
+    // that did not fit.)
     let fits = |capacity: usize| capacity > theirs.len + 1;
     let array = match store.array() {
         Some(array) if fits(array.capacity()) => array,
-        Some(array) => store.new_array((array.capacity() * 2).max(theirs.room()?))?,
-        None => store.new_array(MIN_SLOTS.max(theirs.room()?))?,
+        _ => store.new_array(MIN_SLOTS.max(theirs.room()?))?,
     };
     // SAFETY: the lock is held; the head does not point into `array`: it would not be adopted.
     let mut ours = unsafe { Editor::private(head, array) };
@@ -187,6 +187,17 @@ mod tests {
             assert_eq!(found, [a, "C=2", e, "F=1"]);
             assert!(core::ptr::eq(env.store.array().unwrap(), array) && array.holds(env.head.load()));
         }
+    }
+
+    /// What is in both lists stays in its slot: a reader in our array finds it there.
+    #[test]
+    fn what_both_lists_have_stays_where_it_is() {
+        let env = Env::of(&[c"A=1", c"B=1", c"C=1", c"D=1"]);
+        env.set("E", "1");
+        env.assign(&[c"D=2", c"C=2", c"A=2", c"F=2"]);
+        env.set("G", "2");
+        // E was first and went; B's slot was taken by what was first then.
+        assert_eq!(entries(&env.head), ["G=2", "F=2", "A=2", "C=2", "D=2"]);
     }
 
     /// Duplicates that the program stored into our array do not come back, nor does what it cut off.
