@@ -8,7 +8,8 @@
 #include <time.h>
 
 extern char **environ;
-static volatile int done;
+static _Atomic int done;
+static int rounds = 3000;
 
 static void *reads(void *unused) {
     while (!done) {
@@ -32,7 +33,7 @@ static void *walks(void *unused) {
 
 static void *writes(void *number) {
     char name[32], value[32];
-    for (int i = 0; i < 3000; i++) {
+    for (int i = 0; i < rounds; i++) {
         snprintf(value, sizeof value, "value%d", i % 50);
         assert(!setenv("VALUE", value, 1));
         snprintf(name, sizeof name, "CHURN%ld_%d", (long)number, i % 100);
@@ -43,7 +44,9 @@ static void *writes(void *number) {
     return NULL;
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    if (argc > 1)
+        rounds = atoi(argv[1]);
     pthread_t readers[2], writers[2];
     assert(!setenv("BYSTANDER", "undisturbed", 1));
     pthread_create(&readers[0], NULL, reads, NULL);

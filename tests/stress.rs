@@ -58,8 +58,11 @@ mod stress {
                     process::set(name.as_bytes(), format!("{}", random.below(9)).as_bytes(), true).unwrap()
                 }
                 4..7 => process::unset(name.as_bytes()).unwrap(),
-                // SAFETY: never freed, and edited by nobody.
-                _ => unsafe { process::put(PUT[random.below(3) as usize].as_ptr().cast_mut()).unwrap() },
+                _ => {
+                    let string = PUT[random.below(3) as usize].as_ptr().cast_mut();
+                    // SAFETY: never freed, and edited by nobody.
+                    unsafe { process::put(string) }.unwrap();
+                }
             }
             WRITES.fetch_add(1, Relaxed);
         }
@@ -125,9 +128,10 @@ mod stress {
         while !DONE.load(Relaxed) {
             let mut entries = [ptr::null(); 1_000];
             let count = process::snapshot(&mut entries);
-            // SAFETY: entries live for ever.
             let name = |&at: &*const c_char| {
-                unsafe { CStr::from_ptr(at) }.to_str().unwrap().split_once('=').unwrap().0
+                // SAFETY: entries live for ever.
+                let entry = unsafe { CStr::from_ptr(at) };
+                entry.to_str().unwrap().split_once('=').unwrap().0
             };
             let mut names: Vec<_> = entries[..count].iter().map(name).collect();
             names.sort_unstable();

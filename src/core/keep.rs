@@ -413,6 +413,12 @@ mod tests {
         let size = unsafe { &*keep.table.load(Ordering::Relaxed) }.size;
         assert_eq!(size, 2 * TABLE_FREE);
         assert!(size * 8 <= strings / TABLE_SHARE);
+        // Full again, but twice this size would be more than the share.
+        for i in 0..6_000 {
+            string(&keep, &format!("M{i}"), "");
+        }
+        // SAFETY: K3.
+        assert_eq!(unsafe { &*keep.table.load(Ordering::Relaxed) }.size, size);
     }
 
     #[test]
