@@ -140,3 +140,6 @@ pub use mtsafe_env_core::interpose;
 
 #[doc = include_str!("soundness.md")]
 pub mod soundness {}
+
+#[doc = include_str!("why_it_is_right.md")]
+pub mod why_it_is_right {}

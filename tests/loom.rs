@@ -1,69 +1,626 @@
-//! Smoke.
-#![cfg(loom)]
-use loom::sync::Arc;
-use loom::thread;
-use mtsafe_env_core::{Head, Store};
+//! Every interleaving and every weak-memory outcome of small scenes, by loom. The code explored is the code that ships.
+//!
+//! ```text
+//! RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 cargo test --profile loom --test loom --target-dir target/loom
+//! ```
+//!
+//! Each model prints how many executions it explored; one that explored a single one fails. Models marked `bounded` have millions
+//! of executions: of these, the ones with at most `LOOM_MAX_PREEMPTIONS` (default 3) involuntary thread switches are explored.
+//! The others are explored whole. With 5 instead of 3 the run takes a minute, with 6 a quarter of an hour.
+//!
+//! # Adding a model
+//! A model is a property that must hold in every execution, so its name is a sentence. Call `env.writer()` if the main thread
+//! is the only one that stores (then its loads do not blunt loom's search: see `sync`), spawn the *readers*, and let the main
+//! thread write. A model must forbid something: see it fail on a mutant (`tests/mutants.py`) before it counts.
+//!
+//! Arrays have four slots here (three entries and the terminator) until they grow.
+#![cfg(all(loom, not(shuttle)))]
 
-struct Env {
-    head: Head,
-    store: Store,
-}
+use loom::sync::Arc;
+use loom::sync::atomic::AtomicUsize;
+use loom::sync::atomic::Ordering::{Acquire, Release};
+use loom::thread::{self, JoinHandle};
+use mtsafe_env_core::{Head, Slot, Store, sole_writer, wrote};
+use std::ffi::{CStr, c_char};
+use std::io::Write;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicUsize as Count, Ordering::Relaxed};
+
+/// A head and its store; clones are the same one.
+#[derive(Clone)]
+struct Env(Arc<(Head, Store)>);
+
 impl Env {
-    fn new() -> Arc<Env> {
+    fn head(&self) -> &Head {
+        &self.0.0
+    }
+
+    fn store(&self) -> &Store {
+        &self.0.1
+    }
+
+    /// The calling thread is the only one that stores from now on.
+    fn writer(&self) {
+        sole_writer();
+    }
+
+    /// Makes the list of `entries`, in this order.
+    fn fill(&self, entries: &[&str]) {
+        for entry in entries.iter().rev() {
+            let (name, value) = entry.split_once('=').unwrap();
+            self.set(name, value);
+        }
+    }
+
+    fn set(&self, name: &str, value: &str) {
+        // SAFETY: lists of ours, and `Foreign` ones, are proper.
+        unsafe { self.store().set(self.head(), name.as_bytes(), value.as_bytes(), true) }.unwrap();
+    }
+
+    fn put(&self, entry: &'static CStr) {
+        // SAFETY: as above; a literal lives for ever, and nobody edits it.
+        unsafe { self.store().put(self.head(), entry.as_ptr().cast_mut()) }.unwrap();
+    }
+
+    fn unset(&self, name: &str) {
+        // SAFETY: as above.
+        unsafe { self.store().unset(self.head(), name.as_bytes()) }.unwrap();
+    }
+
+    fn clear(&self) {
+        // SAFETY: as above.
+        unsafe { self.store().clear(self.head()) }.unwrap();
+    }
+
+    /// Where the value of `name` lies.
+    fn at(&self, name: &str) -> Option<*const c_char> {
+        // SAFETY: as above.
+        unsafe { self.head().get(name.as_bytes()) }
+    }
+
+    fn get(&self, name: &str) -> Option<&'static str> {
+        // SAFETY: entries live as long as the execution, and all of them are ASCII here.
+        self.at(name).map(|value| unsafe { text(value) })
+    }
+
+    /// All entries as of one moment, sorted.
+    fn snapshot(&self) -> Vec<&'static str> {
+        let mut entries = [std::ptr::null(); 8];
+        // SAFETY: as for `set`.
+        let count = unsafe { self.store().snapshot(self.head(), &mut entries) };
+        // SAFETY: as for `get`.
+        let mut entries: Vec<_> = entries[..count].iter().map(|&entry| unsafe { text(entry) }).collect();
+        entries.sort_unstable();
+        entries
+    }
+
+    /// `environ = list`, by the program.
+    fn assign(&self, list: &Foreign) {
+        // SAFETY: a proper list, kept alive by the model.
+        unsafe { self.head().assign(list.0.as_ptr()) };
+    }
+
+    /// The same beside a thread that changes the list.
+    fn assign_beside(&self, list: &Foreign) {
+        self.head().assign_beside_exchange(list.0.as_ptr());
+    }
+
+    /// `environ[i] = entry`, by the program; the list has an `i`th entry or ends there.
+    fn store_at(&self, i: usize, entry: Option<&'static CStr>) {
+        // SAFETY: the models pass places inside the list.
+        let slot = unsafe { &*self.head().slot(i) };
+        slot.assign(entry.map_or(std::ptr::null(), CStr::as_ptr));
+    }
+
+    fn spawn(&self, body: impl FnOnce(Env) + 'static) -> JoinHandle<()> {
+        let env = self.clone();
+        thread::spawn(move || body(env))
+    }
+}
+
+/// # Safety
+/// - `string` is ASCII, terminated, and stays.
+unsafe fn text(string: *const c_char) -> &'static str {
+    // SAFETY: the caller's promise.
+    unsafe { CStr::from_ptr(string) }.to_str().unwrap()
+}
+
+/// An array of the program's own.
+struct Foreign(Vec<Slot>);
+
+impl Deref for Foreign {
+    type Target = [Slot];
+    fn deref(&self) -> &[Slot] {
+        &self.0
+    }
+}
+
+fn foreign(entries: &[&'static CStr]) -> Arc<Foreign> {
+    let ends = [std::ptr::null()];
+    Arc::new(Foreign(entries.iter().map(|e| e.as_ptr()).chain(ends).map(Slot::holding).collect()))
+}
+
+/// Explores `scene`, prints the number of executions, and refuses a model that explores nothing.
+fn explore(name: &str, bounded: bool, scene: impl Fn(Env) + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = bounded.then(|| builder.preemption_bound.unwrap_or(3));
+    builder.max_branches = 10_000;
+    let started = std::time::Instant::now();
+    let executions = std::sync::Arc::new(Count::new(0));
+    let count = executions.clone();
+    builder.check(move || {
+        count.fetch_add(1, Relaxed);
         mtsafe_env_core::reset();
-        Arc::new(Env { head: Head::new(), store: Store::new() })
+        scene(Env(Arc::new((Head::new(), Store::new()))));
+    });
+    let executions = executions.load(Relaxed);
+    // Past libtest's capture, so that the counts are always seen.
+    let seconds = started.elapsed().as_secs_f32();
+    let note = if bounded { " (bounded)" } else { "" };
+    writeln!(std::io::stderr(), "{executions:>9} executions {seconds:>6.2} s {name}{note}").unwrap();
+    assert!(executions > 1, "{name} explores a single execution, so it shows nothing");
+}
+
+macro_rules! models {
+    (@ bounded) => { true };
+    (@) => { false };
+    ($($(#[$meta:meta])* $name:ident $($bounded:ident)? |$env:ident| $scene:block)*) => {
+        $(
+            $(#[$meta])*
+            #[test]
+            fn $name() {
+                explore(stringify!($name), models!(@ $($bounded)?), |$env| $scene);
+            }
+        )*
+    };
+}
+
+/// The history of one variable: reads of it, each one after the one before, may stay or go on, never back.
+struct History(&'static [Option<&'static str>]);
+
+impl History {
+    fn place(&self, value: Option<&str>) -> usize {
+        self.0.iter().position(|&v| v == value).unwrap_or_else(|| panic!("{value:?} was never the value"))
     }
-    fn set(&self, n: &str, v: &str) {
-        unsafe { self.store.set(&self.head, n.as_bytes(), v.as_bytes(), true).unwrap() }
-    }
-    fn unset(&self, n: &str) {
-        unsafe { self.store.unset(&self.head, n.as_bytes()).unwrap() }
-    }
-    fn get(&self, n: &str) -> Option<String> {
-        unsafe {
-            self.head.get(n.as_bytes()).map(|p| std::ffi::CStr::from_ptr(p).to_str().unwrap().to_owned())
+
+    /// Reads `name` `times` times.
+    fn check(&self, env: &Env, name: &str, times: usize) {
+        let mut at = 0;
+        for _ in 0..times {
+            let value = env.get(name);
+            let now = self.place(value);
+            assert!(now >= at, "{:?}, then {value:?}", self.0[at]);
+            at = now;
         }
     }
 }
 
-#[test]
-fn a_bystander_survives_a_reused_slot() {
-    static N: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
-    loom::model(|| {
-        N.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let env = Env::new();
-        env.set("Y", "1");
-        env.set("X", "9");
-        let r = {
-            let env = env.clone();
-            thread::spawn(move || assert_eq!(env.get("X").as_deref(), Some("9")))
-        };
-        env.unset("Y");
-        env.set("P", "1");
-        r.join().unwrap();
-    });
-    println!("executions {N:?}");
+fn finds_x(env: Env) {
+    assert_eq!(env.get("X"), Some("9"));
 }
 
-#[test]
-fn an_added_variable_stays_found() {
-    static N: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
-    loom::model(|| {
-        N.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let env = Env::new();
-        env.set("Y", "1");
-        env.set("X", "9");
-        let r = {
-            let env = env.clone();
-            thread::spawn(move || {
-                let a = env.get("P");
-                let b = env.get("P");
-                assert!(a.is_none() || b.is_some());
-            })
-        };
+// A variable that nobody touches is always found.
+models! {
+    /// The remove moves X up; the add reuses its old slot.
+    a_bystander_survives_a_reused_slot |env| {
+        env.fill(&["X=9", "Y=1"]);
+        env.writer();
+        let reader = env.spawn(finds_x);
         env.unset("Y");
         env.set("P", "1");
-        r.join().unwrap();
-    });
-    println!("executions {N:?}");
+        reader.join().unwrap();
+    }
+
+    two_readers_find_a_bystander bounded |env| {
+        env.fill(&["X=9", "Y=1"]);
+        env.writer();
+        let readers = [env.spawn(finds_x), env.spawn(finds_x)];
+        env.unset("Y");
+        env.set("P", "1");
+        readers.into_iter().for_each(|reader| reader.join().unwrap());
+    }
+
+    a_bystander_survives_two_removes_and_two_adds |env| {
+        env.fill(&["X=9", "Y=1", "Z=1"]);
+        env.writer();
+        let reader = env.spawn(finds_x);
+        env.unset("Y");
+        env.unset("Z");
+        env.set("P", "1");
+        env.set("Q", "1");
+        reader.join().unwrap();
+    }
+
+    a_bystander_survives_a_remove |env| {
+        env.fill(&["Y=1", "X=9", "Z=1"]);
+        env.writer();
+        let reader = env.spawn(finds_x);
+        env.unset("Z"); // Y moves behind X
+        env.unset("Y");
+        reader.join().unwrap();
+    }
+
+    a_bystander_survives_an_add |env| {
+        env.fill(&["X=9"]);
+        env.writer();
+        let reader = env.spawn(finds_x);
+        env.set("A", "1");
+        reader.join().unwrap();
+    }
+
+    a_bystander_survives_a_replace |env| {
+        env.fill(&["A=1", "X=9", "B=1"]);
+        env.writer();
+        let reader = env.spawn(finds_x);
+        env.set("A", "2");
+        env.set("B", "2");
+        reader.join().unwrap();
+    }
+
+    a_bystander_survives_growth |env| {
+        env.fill(&["A=1", "X=9", "B=1"]);
+        env.writer();
+        let reader = env.spawn(finds_x);
+        env.set("C", "1");
+        env.unset("A");
+        reader.join().unwrap();
+    }
+
+    /// The program ends the list early; the next add closes the gap.
+    a_bystander_survives_compaction |env| {
+        env.fill(&["A=1", "X=9", "B=1"]);
+        env.writer();
+        env.store_at(2, None);
+        let reader = env.spawn(finds_x);
+        env.set("C", "1");
+        reader.join().unwrap();
+    }
+
+    /// A reader in a list that the program made, while it is copied into ours and changed there.
+    adoption_hides_nothing |env| {
+        let list = foreign(&[c"A=1", c"X=9"]);
+        env.assign(&list);
+        env.writer();
+        let reader = env.spawn(finds_x);
+        env.set("B", "1");
+        reader.join().unwrap();
+    }
+
+    /// The same where the program left a gap in our array.
+    readoption_closes_a_gap |env| {
+        env.fill(&["X=9", "A=1", "B=1"]);
+        env.writer();
+        let list = foreign(&[c"Z=1", c"X=9"]);
+        let reader = env.spawn(finds_x);
+        env.store_at(1, None);
+        env.assign(&list);
+        env.set("Z", "2");
+        assert_eq!(env.snapshot(), ["X=9", "Z=2"]);
+        reader.join().unwrap();
+    }
+
+    /// A reader in our array, while the program assigns a list that also has X, and that list is edited into our array.
+    a_stale_reader_survives_readoption |env| {
+        env.fill(&["Y=1", "X=9"]);
+        env.writer();
+        let list = foreign(&[c"X=9", c"Z=1"]);
+        let reader = env.spawn(finds_x);
+        env.assign(&list);
+        env.set("P", "1");
+        reader.join().unwrap();
+    }
+}
+
+// What a reader finds is whole.
+models! {
+    an_entry_is_whole |env| {
+        env.fill(&["X=1"]);
+        env.writer();
+        let reader = env.spawn(|env| assert!(matches!(env.get("X"), Some("1" | "2"))));
+        env.set("X", "2");
+        reader.join().unwrap();
+    }
+
+    an_added_entry_is_whole |env| {
+        env.fill(&["X=1"]);
+        env.writer();
+        let reader = env.spawn(|env| assert!(matches!(env.get("Y"), None | Some("2"))));
+        env.set("Y", "2");
+        reader.join().unwrap();
+    }
+
+    /// Also its entries: the program wrote them just before.
+    an_assigned_list_is_seen_whole |env| {
+        env.fill(&["X=9"]);
+        env.writer();
+        let reader = env.spawn(finds_x);
+        let list = foreign(&[c"A=1", c"X=9"]);
+        wrote(c"A=1".as_ptr());
+        env.assign(&list);
+        reader.join().unwrap();
+    }
+
+    /// The first change ever: from no list at all.
+    a_first_list_is_seen_whole |env| {
+        env.writer();
+        let reader = env.spawn(|env| assert!(matches!(env.get("X"), None | Some("1"))));
+        env.set("X", "1");
+        reader.join().unwrap();
+    }
+}
+
+// One reader, and readers one after the other, see a variable's values in the order in which they were given.
+models! {
+    a_value_never_goes_back |env| {
+        env.fill(&["Y=1", "X=1"]);
+        env.writer();
+        let reader = env.spawn(|env| History(&[Some("1"), Some("2"), Some("3")]).check(&env, "X", 2));
+        env.set("X", "2");
+        env.unset("Y");
+        env.set("X", "3");
+        reader.join().unwrap();
+    }
+
+    a_value_never_goes_back_over_growth |env| {
+        env.fill(&["A=1", "X=1", "B=1"]);
+        env.writer();
+        let reader = env.spawn(|env| History(&[Some("1"), Some("2")]).check(&env, "X", 2));
+        env.set("C", "1");
+        env.set("X", "2");
+        reader.join().unwrap();
+    }
+
+    /// The first reader may be in slots that the list has left; the second one starts when the first is done.
+    a_value_never_goes_back_between_readers bounded |env| {
+        const X: History = History(&[Some("1"), Some("2")]);
+        env.fill(&["X=1", "Y=1"]);
+        env.writer();
+        let seen = Arc::new(AtomicUsize::new(0));
+        let first = env.spawn({
+            let seen = seen.clone();
+            move |env| seen.store(X.place(env.get("X")), Release)
+        });
+        let second = env.spawn(move |env| {
+            let before = seen.load(Acquire);
+            assert!(X.place(env.get("X")) >= before);
+        });
+        env.unset("Y");
+        env.set("X", "2");
+        first.join().unwrap();
+        second.join().unwrap();
+    }
+
+    an_added_variable_stays_found |env| {
+        env.fill(&["X=9", "Y=1"]);
+        env.writer();
+        let reader = env.spawn(|env| History(&[None, Some("1")]).check(&env, "P", 2));
+        env.unset("Y");
+        env.set("P", "1");
+        reader.join().unwrap();
+    }
+
+    an_added_variable_stays_found_by_the_next_reader bounded |env| {
+        env.fill(&["X=9", "Y=1"]);
+        env.writer();
+        let found = Arc::new(AtomicUsize::new(0));
+        let first = env.spawn({
+            let found = found.clone();
+            move |env| found.store(usize::from(env.get("P").is_some()), Release)
+        });
+        let second = env.spawn(move |env| {
+            if found.load(Acquire) == 1 {
+                assert_eq!(env.get("P"), Some("1"));
+            }
+        });
+        env.unset("Y");
+        env.set("P", "1");
+        first.join().unwrap();
+        second.join().unwrap();
+    }
+
+    /// What the writer did before it told of it is seen by whom it told.
+    a_change_told_of_is_seen |env| {
+        env.fill(&["X=1", "Y=1"]);
+        env.writer();
+        let told = Arc::new(AtomicUsize::new(0));
+        let reader = env.spawn({
+            let told = told.clone();
+            move |env| {
+                if told.load(Acquire) == 1 {
+                    assert_eq!([env.get("X"), env.get("Y"), env.get("P")], [Some("2"), None, Some("1")]);
+                }
+            }
+        });
+        env.set("X", "2");
+        env.unset("Y");
+        env.set("P", "1");
+        told.store(1, Release);
+        reader.join().unwrap();
+    }
+
+    an_unset_is_final |env| {
+        env.fill(&["A=1", "X=1", "B=1"]);
+        env.writer();
+        let reader = env.spawn(|env| History(&[Some("1"), None]).check(&env, "X", 2));
+        env.unset("X");
+        env.unset("B");
+        env.set("P", "1");
+        reader.join().unwrap();
+    }
+
+    /// It was never the variable's value.
+    a_duplicate_is_never_uncovered |env| {
+        env.fill(&["X=1", "A=1", "Y=1"]);
+        env.writer();
+        env.store_at(2, Some(c"X=2"));
+        let reader = env.spawn(|env| History(&[Some("1"), None]).check(&env, "X", 2));
+        env.unset("X");
+        reader.join().unwrap();
+    }
+
+    /// Also not by a replace.
+    a_duplicate_is_not_uncovered_by_set |env| {
+        env.fill(&["X=1", "A=1", "Y=1"]);
+        env.writer();
+        env.store_at(2, Some(c"X=2"));
+        let reader = env.spawn(|env| History(&[Some("1"), Some("3")]).check(&env, "X", 2));
+        env.set("X", "3");
+        env.unset("A");
+        reader.join().unwrap();
+    }
+
+    /// X=1 is first, and another is removed that lies behind X=2: moving X=1 there would make X=2 the value.
+    a_remove_moves_nothing_behind_its_duplicate |env| {
+        env.fill(&["X=1", "A=1", "Y=1"]);
+        env.writer();
+        env.store_at(1, Some(c"X=2"));
+        let reader = env.spawn(|env| History(&[Some("1")]).check(&env, "X", 2));
+        env.unset("Y");
+        reader.join().unwrap();
+        assert_eq!(env.get("X"), Some("1"));
+    }
+
+    a_cleared_list_stays_cleared |env| {
+        env.fill(&["X=1", "Y=1"]);
+        env.writer();
+        let reader = env.spawn(|env| History(&[Some("1"), None, Some("2")]).check(&env, "X", 2));
+        env.clear();
+        env.set("X", "2");
+        reader.join().unwrap();
+    }
+
+    /// The program assigns a list of its own, and `clear` brings ours back.
+    a_foreign_list_is_cleared |env| {
+        env.fill(&["X=1", "Y=1"]);
+        env.writer();
+        let list = foreign(&[c"X=2"]);
+        let reader = env.spawn(|env| History(&[Some("1"), Some("2"), None, Some("3")]).check(&env, "X", 2));
+        env.assign(&list);
+        env.clear();
+        env.set("X", "3");
+        reader.join().unwrap();
+    }
+
+    /// A reader in our array sees what the assigned list holds at most once that was assigned.
+    readoption_keeps_the_order_of_values |env| {
+        env.fill(&["X=1", "Y=1"]);
+        env.writer();
+        let list = foreign(&[c"X=2"]);
+        let reader = env.spawn(|env| History(&[Some("1"), Some("2"), Some("3")]).check(&env, "X", 2));
+        env.assign(&list);
+        env.set("X", "3");
+        reader.join().unwrap();
+    }
+}
+
+// Writers.
+models! {
+    two_writers_lose_nothing bounded |env| {
+        env.fill(&["X=9"]);
+        let other = env.spawn(|env| env.set("A", "1"));
+        env.set("B", "1");
+        other.join().unwrap();
+        assert_eq!(env.snapshot(), ["A=1", "B=1", "X=9"]);
+    }
+
+    a_writer_beside_a_remover |env| {
+        env.fill(&["Y=1", "X=9"]);
+        let other = env.spawn(|env| env.unset("Y"));
+        env.set("X", "8");
+        other.join().unwrap();
+        assert_eq!(env.snapshot(), ["X=8"]);
+    }
+
+    /// Both map memory, without the lock, and both look again.
+    two_first_changes bounded |env| {
+        let other = env.spawn(|env| env.set("A", "1"));
+        env.set("B", "1");
+        other.join().unwrap();
+        assert_eq!(env.snapshot(), ["A=1", "B=1"]);
+    }
+
+    /// Three threads for one lock. A wake-up that is lost is a deadlock, which loom reports.
+    the_lock_wakes_who_waits bounded |env| {
+        let others = [env.spawn(|env| _ = env.snapshot()), env.spawn(|env| _ = env.snapshot())];
+        assert!(env.snapshot().is_empty());
+        others.into_iter().for_each(|other| other.join().unwrap());
+    }
+
+    /// The program assigns `environ` while we change the list: its list is never overwritten.
+    an_assignment_is_never_lost |env| {
+        env.fill(&["X=1"]);
+        let list = foreign(&[c"X=2"]);
+        let program = env.spawn({
+            let list = list.clone();
+            move |env| env.assign_beside(&list)
+        });
+        env.set("P", "1");
+        program.join().unwrap();
+        env.writer(); // to see the newest head, not one that loom thinks might be
+        assert_eq!(env.get("X"), Some("2"));
+    }
+
+    /// The same while a change adopts, and while it clears.
+    an_assignment_is_never_lost_to_adoption |env| {
+        let lists = [foreign(&[c"X=1"]), foreign(&[c"X=2"])];
+        env.assign(&lists[0]);
+        let program = env.spawn({
+            let list = lists[1].clone();
+            move |env| env.assign_beside(&list)
+        });
+        env.set("P", "1");
+        program.join().unwrap();
+        env.writer(); // to see the newest head, not one that loom thinks might be
+        assert_eq!(env.get("X"), Some("2"));
+    }
+
+    snapshot_is_one_point_in_time bounded |env| {
+        env.fill(&["X=9", "A=1", "B=1"]);
+        let reader = env.spawn(|env| {
+            let states = [["A=1", "B=1", "X=9"].as_slice(), &["A=2", "B=1", "X=9"], &["A=2", "B=2", "X=9"], &["A=2", "X=9"]];
+            let found = env.snapshot();
+            assert!(states.contains(&found.as_slice()), "{found:?}");
+        });
+        env.set("A", "2");
+        env.set("B", "2");
+        env.unset("B");
+        reader.join().unwrap();
+    }
+}
+
+// Memory.
+models! {
+    /// The other writer links a chunk of memory, of which the equal value's writer must not see half.
+    an_equal_value_changes_nothing |env| {
+        env.fill(&["X=9"]);
+        let before = env.at("X");
+        let other = env.spawn(move |env| {
+            env.set("X", "9");
+            assert_eq!(env.at("X"), before);
+        });
+        env.set("B", &"b".repeat(5_000));
+        other.join().unwrap();
+        assert_eq!(env.at("X"), before);
+    }
+
+    /// Equal strings are one string, whoever makes them.
+    equal_strings_are_one |env| {
+        env.fill(&["X=1", "X=2", "X=1", "Y=1", "Y=2"]);
+        let retained = env.store().retained();
+        let other = env.spawn(|env| env.set("X", "2"));
+        env.set("Y", "2");
+        other.join().unwrap();
+        assert_eq!(env.store().retained(), retained);
+    }
+
+    /// A program's string is replaced by ours, even if it reads the same: its owner may edit it later.
+    a_put_string_is_replaced |env| {
+        env.fill(&["X=1"]);
+        env.writer();
+        let reader = env.spawn(|env| History(&[Some("1"), Some("2")]).check(&env, "X", 2));
+        env.put(c"X=2");
+        env.set("X", "2");
+        assert_ne!(env.at("X").map(|at| at.addr()), Some(c"X=2".as_ptr().addr() + 2));
+        reader.join().unwrap();
+    }
 }

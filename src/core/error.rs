@@ -36,3 +36,20 @@ impl fmt::Display for Error {
 }
 
 impl core::error::Error for Error {}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use std::string::ToString;
+
+    #[test]
+    fn errors_are_numbers_and_phrases() {
+        for (error, errno, phrase) in [
+            (Error::InvalidName, libc::EINVAL, "the name is empty or contains `=` or NUL"),
+            (Error::InvalidValue, libc::EINVAL, "the value contains NUL"),
+            (Error::OutOfMemory, libc::ENOMEM, "out of memory"),
+        ] {
+            assert_eq!((error.errno(), error.to_string().as_str()), (errno, phrase));
+        }
+    }
+}

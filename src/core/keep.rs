@@ -254,7 +254,7 @@ impl Keep {
 
 impl Table {
     /// How far a string may be from its home. A fuller stretch than that forgets its oldest use of the home place.
-    const PROBES: usize = 32;
+    const PROBES: usize = 256;
 
     fn places(&self) -> &[Cell<*mut c_char>] {
         // SAFETY: by construction `size` places follow the header; only the update lock's holder touches them.
@@ -315,4 +315,244 @@ unsafe fn hash_string(string: *const c_char) -> u64 {
 unsafe fn holds(known: *const c_char, name: &[u8], value: &[u8]) -> bool {
     // SAFETY: the caller's promise; a value found lies in the same string.
     unsafe { entry::value_if(known, name).is_some_and(|found| entry::is(found, value)) }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use std::format;
+    use std::string::String;
+    use std::vec::Vec;
+
+    /// Memory is got as `store` gets it.
+    fn with_memory<T>(keep: &Keep, mut make: impl FnMut() -> Result<T, Stop>) -> T {
+        for _ in 0..3 {
+            match make() {
+                Ok(made) => return made,
+                Err(Stop::Memory(bytes)) => keep.link(keep.map(bytes).unwrap()),
+                Err(Stop::Moved) => unreachable!(),
+            }
+        }
+        panic!("still no memory");
+    }
+
+    fn string(keep: &Keep, name: &str, value: &str) -> *mut c_char {
+        with_memory(keep, || keep.string(name.as_bytes(), value.as_bytes()))
+    }
+
+    fn text(string: *const c_char) -> String {
+        // SAFETY: made by `string`.
+        unsafe { core::ffi::CStr::from_ptr(string) }.to_str().unwrap().into()
+    }
+
+    fn chunks(keep: &Keep) -> Vec<(usize, usize)> {
+        let mut chunk = keep.chunks.load(Ordering::Relaxed);
+        let mut found = Vec::new();
+        // SAFETY: K2.
+        while let Some(header) = unsafe { chunk.as_ref() } {
+            found.push((chunk.addr(), header.size));
+            chunk = header.older;
+        }
+        found
+    }
+
+    #[test]
+    fn nothing_is_there_at_first() {
+        let keep = Keep::new();
+        assert_eq!(keep.retained(), 0);
+        assert!(!keep.owns(c"A=1".as_ptr()));
+        assert_eq!(keep.string(b"A", b"1").unwrap_err(), Stop::Memory(size_of::<Table>() + TABLE * 8));
+        assert_eq!(keep.retained(), 0);
+    }
+
+    #[test]
+    fn owns_is_exact() {
+        let keep = Keep::new();
+        let first = string(&keep, "A", "1");
+        let large = string(&keep, "B", &"b".repeat(3 * CHUNK));
+        assert!(keep.owns(first) && keep.owns(large) && keep.owns(large.wrapping_add(3 * CHUNK)));
+        let all = chunks(&keep);
+        assert_eq!(all.len(), 2);
+        for &(at, size) in &all {
+            let end = core::ptr::without_provenance::<c_char>(at + size);
+            assert!(keep.owns(end.wrapping_sub(1)) && keep.owns(end.wrapping_sub(size)));
+            let elsewhere =
+                |at: *const c_char| all.iter().all(|&(c, size)| at.addr().wrapping_sub(c) >= size);
+            assert_eq!(keep.owns(end), !elsewhere(end));
+            assert_eq!(keep.owns(end.wrapping_sub(size + 1)), !elsewhere(end.wrapping_sub(size + 1)));
+        }
+        assert!(!keep.owns(c"A=1".as_ptr()) && !keep.owns(ptr::null()));
+    }
+
+    #[test]
+    fn equal_strings_are_one() {
+        let keep = Keep::new();
+        let a = string(&keep, "A", "1");
+        assert_eq!(text(a), "A=1");
+        let retained = keep.retained();
+        assert_eq!(string(&keep, "A", "1"), a);
+        assert_eq!(keep.retained(), retained);
+        assert_ne!(string(&keep, "A", "2"), a);
+        assert_eq!(keep.retained(), retained + "A=2".len() + 1);
+        // The same bytes, cut elsewhere.
+        assert_eq!(text(string(&keep, "AB", "C")), "AB=C");
+        assert_eq!(text(string(&keep, "A", "BC")), "A=BC");
+        assert_eq!(text(string(&keep, "A", "")), "A=");
+    }
+
+    #[test]
+    fn an_edited_string_is_not_given_out() {
+        let keep = Keep::new();
+        let path = string(&keep, "PATH", "a:b");
+        // SAFETY: as `strtok` does in a C program.
+        unsafe { path.add(6).write(0) };
+        let again = string(&keep, "PATH", "a:b");
+        assert_ne!(again, path);
+        assert_eq!((text(path), text(again)), ("PATH=a".into(), "PATH=a:b".into()));
+    }
+
+    /// Each string is remembered while the table grows, up to its first size limit.
+    #[test]
+    fn the_table_grows_and_forgets_nothing() {
+        let keep = Keep::new();
+        let count = 4_096;
+        let all: Vec<_> = (0..count).map(|i| string(&keep, &format!("N{i}"), "value")).collect();
+        let retained = keep.retained();
+        let same = |i: &usize| string(&keep, &format!("N{i}"), "value") == all[*i];
+        // Few may have been pushed out of a crowded stretch.
+        let kept = (0..count).filter(same).count();
+        assert!(kept * 100 >= count * 99, "{kept} of {count}");
+        assert!(keep.retained() - retained <= (count - kept) * 12);
+        // SAFETY: K3.
+        let table = unsafe { &*keep.table.load(Ordering::Relaxed) };
+        assert_eq!(table.size, 8_192);
+        assert_eq!(table.places().iter().filter(|place| !place.get().is_null()).count(), table.len.get());
+        assert!(table.len.get() <= count && table.len.get() * 100 >= count * 99);
+    }
+
+    /// However the hashes fall: a string that finds no place makes the table grow, before another one is forgotten.
+    #[test]
+    fn going_round_the_same_values_takes_no_memory() {
+        for count in [370, 3_000, 5_900] {
+            let keep = Keep::new();
+            let round = || {
+                for i in 0..count {
+                    string(&keep, "X", &format!("key={i};mode=ro"));
+                }
+                keep.retained()
+            };
+            let first = round();
+            for _ in 0..3 {
+                assert_eq!(round(), first, "{count}");
+            }
+        }
+    }
+
+    /// Beyond that limit it takes no more than its share of the strings' bytes.
+    #[test]
+    fn the_table_stays_within_its_share() {
+        let keep = Keep::new();
+        for i in 0..3 * TABLE_FREE {
+            string(&keep, &format!("N{i}"), "");
+        }
+        // SAFETY: K3.
+        assert_eq!(unsafe { &*keep.table.load(Ordering::Relaxed) }.size, TABLE_FREE);
+        // Still found, though the table is full: the last one always is.
+        let last = string(&keep, "LAST", "");
+        assert_eq!(string(&keep, "LAST", ""), last);
+        for i in 0..300 {
+            string(&keep, &format!("L{i}"), &"x".repeat(20_000));
+        }
+        let strings = keep.strings.load(Ordering::Relaxed);
+        // SAFETY: K3.
+        let size = unsafe { &*keep.table.load(Ordering::Relaxed) }.size;
+        assert_eq!(size, 2 * TABLE_FREE);
+        assert!(size * 8 <= strings / TABLE_SHARE);
+        // Full again, but twice this size would be more than the share.
+        for i in 0..6_000 {
+            string(&keep, &format!("M{i}"), "");
+        }
+        // SAFETY: K3.
+        assert_eq!(unsafe { &*keep.table.load(Ordering::Relaxed) }.size, size);
+    }
+
+    #[test]
+    fn the_table_grows_when_three_quarters_are_full() {
+        let keep = Keep::new();
+        // SAFETY: K3.
+        let table = || unsafe { &*keep.table.load(Ordering::Relaxed) };
+        string(&keep, "A", "");
+        let mut taken = 0;
+        for i in 0.. {
+            string(&keep, &format!("N{i}"), "");
+            if table().size != TABLE {
+                break;
+            }
+            taken = table().len.get();
+        }
+        // Or a little earlier, where a stretch is full.
+        assert!((TABLE * 2 / 3..=TABLE * 3 / 4).contains(&taken), "{taken}");
+        assert_eq!(table().size, 2 * TABLE);
+        assert_eq!(keep.rest.load(Ordering::Relaxed), 2 * size_of::<Table>() + 3 * TABLE * 8);
+    }
+
+    #[test]
+    fn memory_is_zero_aligned_and_apart() {
+        let keep = Keep::new();
+        let mut taken: Vec<(usize, usize)> = Vec::new();
+        for i in 0..2_000 {
+            let (bytes, align) = (1 + i * 7 % 300, [1, 8][i % 2]);
+            let at = with_memory(&keep, || keep.take(bytes, align));
+            assert_eq!(at.addr().get() % align, 0);
+            // SAFETY: `take` gave that many bytes.
+            let memory = unsafe { core::slice::from_raw_parts_mut(at.as_ptr(), bytes) };
+            assert!(memory.iter().all(|&byte| byte == 0));
+            memory.fill(0xff);
+            assert!(keep.owns(at.as_ptr().cast()) && keep.owns(at.as_ptr().wrapping_add(bytes - 1).cast()));
+            taken.push((at.addr().get(), bytes));
+        }
+        taken.sort_unstable();
+        assert!(taken.windows(2).all(|pair| pair[0].0 + pair[0].1 <= pair[1].0));
+        assert!(chunks(&keep).len() > 1);
+        for (at, _) in chunks(&keep) {
+            assert!(
+                taken.iter().all(|&(start, bytes)| start >= at + size_of::<Chunk>() || start + bytes <= at)
+            );
+        }
+    }
+
+    #[test]
+    fn a_chunk_is_used_to_its_end_and_the_next_one_is_larger() {
+        let keep = Keep::new();
+        let whole = CHUNK - size_of::<Chunk>();
+        with_memory(&keep, || keep.take(whole, 1));
+        assert_eq!(chunks(&keep).len(), 1);
+        assert_eq!(keep.take(1, 1).unwrap_err(), Stop::Memory(1));
+        with_memory(&keep, || keep.take(1, 1));
+        // An older chunk's rest is used, too.
+        with_memory(&keep, || keep.take(3 * CHUNK, 1));
+        keep.take(2 * CHUNK - size_of::<Chunk>() - 1, 1).unwrap();
+        let sizes: Vec<_> = chunks(&keep).iter().map(|&(_, size)| size / CHUNK).collect();
+        assert_eq!(sizes, [4, 2, 1]);
+    }
+
+    #[test]
+    fn what_no_memory_can_hold_is_refused() {
+        let keep = Keep::new();
+        assert!(keep.map(usize::MAX).is_none());
+        assert!(keep.map(usize::MAX / 2).is_none());
+        assert_eq!(keep.array(usize::MAX).unwrap_err(), Stop::Memory(usize::MAX));
+        with_memory(&keep, || keep.take(1, 1));
+        assert_eq!(keep.take(usize::MAX, 1).unwrap_err(), Stop::Memory(usize::MAX));
+    }
+
+    #[test]
+    fn arrays_are_counted() {
+        let keep = Keep::new();
+        let array = with_memory(&keep, || keep.array(10));
+        assert_eq!(array.capacity(), 10);
+        assert_eq!(keep.retained(), Array::bytes(10).unwrap());
+        let (strings, rest) = (keep.strings.load(Ordering::Relaxed), keep.rest.load(Ordering::Relaxed));
+        assert_eq!((strings, rest), (0, keep.retained()));
+    }
 }

@@ -51,5 +51,7 @@ pub use list::{Head, Slot};
 pub use owned::{Memory, Owned};
 #[cfg(any(loom, target_os = "linux"))]
 pub use store::Store;
+#[cfg(all(loom, not(shuttle)))]
+pub use sync::sole_writer;
 #[cfg(loom)]
-pub use sync::reset;
+pub use sync::{reset, wrote};

@@ -97,6 +97,21 @@ impl Slot {
     }
 }
 
+/// What a C program does to the cells of a list with plain loads and stores, which loom cannot see.
+#[cfg(loom)]
+impl Slot {
+    /// A cell of a program's own array, initialised.
+    pub fn holding(entry: *const c_char) -> Slot {
+        Slot(AtomicPtr::new(entry.cast_mut()))
+    }
+
+    /// `environ[i] = entry`.
+    pub fn assign(&self, entry: *const c_char) {
+        // Relaxed: a plain store in C.
+        self.0.store(entry.cast_mut(), Ordering::Relaxed);
+    }
+}
+
 /// The list head: what C calls `environ`. Null is an empty list.
 #[repr(transparent)]
 #[derive(Debug)]
@@ -124,6 +139,24 @@ impl Head {
         // Acquire [head]: pairs with Release in `move_head` and `publish`. Who sees this head sees the slots from it up.
         // Without it loom `a_bystander_survives_growth` fails.
         self.0.load(Ordering::Acquire)
+    }
+
+    /// `&environ[i]`, for models.
+    ///
+    /// # Safety
+    /// - there are `i` slots in the list, or one less.
+    #[cfg(loom)]
+    pub unsafe fn slot(&self, i: usize) -> *const Slot {
+        // SAFETY: the caller's promise.
+        unsafe { self.load().add(i) }
+    }
+
+    /// The same as [`assign`](Self::assign) where another thread exchanges the head. An exchange, because loom may put a store
+    /// in between the load and the store of another thread's exchange, which no machine does.
+    #[cfg(loom)]
+    pub fn assign_beside_exchange(&self, list: *const Slot) {
+        // Release [head]: as in `assign`.
+        self.0.swap(list.cast_mut(), Ordering::Release);
     }
 
     /// What a program does with `environ = list`: a store that takes no lock.
@@ -457,5 +490,274 @@ impl<'a> Editor<'a> {
         moved.publish(self.first)?;
         *self = moved;
         Ok(())
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+pub(crate) mod tests {
+    use super::*;
+    use core::ffi::CStr;
+    use std::string::String;
+    use std::vec::Vec;
+
+    /// An array in memory of its own, never freed.
+    fn array(capacity: usize) -> &'static Array {
+        let words = Array::bytes(capacity).unwrap().div_ceil(8);
+        let memory: &'static mut [u64] = Vec::leak(std::vec![0; words]);
+        // SAFETY: fresh zeroed memory of that size, aligned for pointers.
+        unsafe { Array::place(NonNull::from(memory).cast(), capacity) }
+    }
+
+    fn text(entry: *const c_char) -> String {
+        // SAFETY: the tests put C strings into their lists.
+        unsafe { CStr::from_ptr(entry) }.to_str().unwrap().into()
+    }
+
+    /// What a C program sees: the entries of the list at `head`, by plain loads.
+    pub(crate) fn entries(head: &Head) -> Vec<String> {
+        let mut at: *const *const c_char = head.load().cast();
+        let mut found = Vec::new();
+        // SAFETY: the tests' lists are proper ones.
+        unsafe {
+            while !at.is_null() && !(*at).is_null() {
+                found.push(text(*at));
+                at = at.add(1);
+            }
+        }
+        found
+    }
+
+    /// `environ[i] = entry`
+    pub(crate) fn store_at(head: &Head, i: usize, entry: Option<&'static CStr>) {
+        // SAFETY: the tests pass places inside the list.
+        unsafe { &*head.load().add(i) }
+            .0
+            .store(entry.map_or(ptr::null_mut(), |entry| entry.as_ptr().cast_mut()), Ordering::Relaxed);
+    }
+
+    /// A list of a program's own; never freed.
+    pub(crate) fn foreign(entries: &[&CStr]) -> *const Slot {
+        let entries = entries.iter().map(|&entry| entry.to_owned().into_raw());
+        let slots: Vec<*mut c_char> = entries.chain([ptr::null_mut()]).collect();
+        slots.leak().as_ptr().cast()
+    }
+
+    /// A published list of `entries` in an array of `capacity` slots.
+    fn published(head: &Head, capacity: usize, entries: &[&'static CStr]) -> Editor<'static> {
+        // SAFETY: the tests are single threads, which stands for the lock; `head` outlives the editor in each.
+        let head: &'static Head = unsafe { &*ptr::from_ref(head) };
+        // SAFETY: as above.
+        let mut list = unsafe { Editor::private(head, array(capacity)) };
+        for entry in entries.iter().rev() {
+            list.add(entry.as_ptr().cast_mut()).unwrap();
+        }
+        list.publish(head.load()).unwrap();
+        list
+    }
+
+    fn slot_of(list: &Editor<'_>, name: &str) -> *const Slot {
+        list.find(ptr::null(), |entry| text(entry).starts_with(name)).unwrap()
+    }
+
+    #[test]
+    fn an_array_describes_itself() {
+        assert_eq!(Array::bytes(4), Some(size_of::<Array>() + 2 * 4 * size_of::<usize>()));
+        assert_eq!(Array::bytes(usize::MAX / 16), None);
+        assert_eq!(Array::bytes(usize::MAX), None);
+        let array = array(4);
+        assert_eq!(array.capacity(), 4);
+        let (base, last) = (array.base(), array.last());
+        assert_eq!(base.addr(), ptr::from_ref(array).addr() + size_of::<Array>());
+        assert_eq!(last.addr(), base.addr() + 3 * size_of::<usize>());
+        assert!(array.holds(base) && array.holds(last) && array.holds(base.wrapping_add(1)));
+        assert!(!array.holds(base.wrapping_sub(1)) && !array.holds(last.wrapping_add(1)));
+        assert!(!array.holds(base.wrapping_byte_add(4)) && !array.holds(ptr::null()));
+    }
+
+    /// An index that a program counted before entries were removed meets null, not what lies behind the array.
+    #[test]
+    fn nulls_follow_the_array() {
+        let array = array(4);
+        let mut at = array.last();
+        for _ in 0..4 {
+            // SAFETY: L7.
+            assert!(unsafe { &*at }.own().is_null());
+            at = at.wrapping_add(1);
+        }
+        let end = ptr::from_ref(array).addr() + Array::bytes(4).unwrap();
+        assert_eq!(at.wrapping_add(1).addr(), end);
+    }
+
+    /// No slot below the head names an entry that has left the list, whichever move unlinked it (L6).
+    #[test]
+    fn what_left_the_list_is_not_below_the_head() {
+        let head = Head::new();
+        let mut list = published(&head, 8, &[c"A=1", c"B=1", c"C=1"]);
+        let below = |list: &Editor<'_>| -> Vec<String> {
+            let (first, base) = (list.room(), list.array.base());
+            // SAFETY: slots of the array.
+            let entries = (0..first).map(|i| unsafe { &*base.add(i) }.own());
+            entries.filter(|entry| !entry.is_null()).map(|entry| text(entry)).collect()
+        };
+        list.remove(slot_of(&list, "B")).unwrap(); // A moves up, its copy stays below
+        assert_eq!(below(&list), ["A=1"]);
+        list.replace(slot_of(&list, "A"), c"A=2".as_ptr().cast_mut());
+        assert_eq!(below(&list), ["A=2"]);
+        list.remove(slot_of(&list, "A")).unwrap();
+        assert_eq!(below(&list), ["C=1", "C=1"]);
+        list.remove(slot_of(&list, "C")).unwrap();
+        assert_eq!(below(&list), [] as [&str; 0]);
+        list.add(c"D=1".as_ptr().cast_mut()).unwrap();
+        list.clear().unwrap();
+        list.forget();
+        assert_eq!(below(&list), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn adds_go_in_front_until_the_array_is_full() {
+        let head = Head::new();
+        let mut list = published(&head, 4, &[]);
+        assert_eq!((list.room(), entries(&head).len()), (3, 0));
+        for (room, entry) in [(2, c"A=1"), (1, c"B=1"), (0, c"C=1")] {
+            list.add(entry.as_ptr().cast_mut()).unwrap();
+            assert_eq!(list.room(), room);
+        }
+        assert_eq!(entries(&head), ["C=1", "B=1", "A=1"]);
+        assert!(list.is_live());
+    }
+
+    #[test]
+    fn a_remove_moves_the_first_entry_into_the_gap() {
+        for (victim, left) in
+            [("A", ["B=1", "C=1"].as_slice()), ("B", &["A=1", "C=1"]), ("C", &["B=1", "A=1"])]
+        {
+            let head = Head::new();
+            let mut list = published(&head, 4, &[c"A=1", c"B=1", c"C=1"]);
+            let slot = slot_of(&list, victim);
+            assert_eq!(text(list.remove(slot).unwrap()), std::format!("{victim}=1"));
+            assert_eq!((entries(&head).as_slice(), list.room()), (left.map_strings().as_slice(), 1));
+        }
+    }
+
+    trait MapStrings {
+        fn map_strings(&self) -> Vec<String>;
+    }
+
+    impl MapStrings for [&str] {
+        fn map_strings(&self) -> Vec<String> {
+            self.iter().map(|&s| s.into()).collect()
+        }
+    }
+
+    #[test]
+    fn a_replace_gives_the_old_entry() {
+        let head = Head::new();
+        let mut list = published(&head, 4, &[c"A=1", c"B=1"]);
+        let slot = slot_of(&list, "B");
+        assert_eq!(text(list.replace(slot, c"B=2".as_ptr().cast_mut())), "B=1");
+        assert_eq!(entries(&head), ["A=1", "B=2"]);
+    }
+
+    #[test]
+    fn find_starts_behind_the_slot_it_is_given() {
+        let head = Head::new();
+        let list = published(&head, 4, &[c"A=1", c"A=2", c"B=1"]);
+        let is_a = |entry| text(entry).starts_with('A');
+        let first = list.find(ptr::null(), is_a).unwrap();
+        assert_eq!(first, head.load());
+        let second = list.find(first, is_a).unwrap();
+        assert_eq!(second, head.load().wrapping_add(1));
+        assert_eq!(list.find(second, is_a), None);
+    }
+
+    #[test]
+    fn growth_keeps_the_order_and_the_old_array() {
+        let head = Head::new();
+        let mut list = published(&head, 3, &[c"A=1", c"B=1"]);
+        let old = head.load();
+        let fresh = array(6);
+        list.grow(fresh, c"C=1".as_ptr().cast_mut()).unwrap();
+        assert_eq!(entries(&head), ["C=1", "A=1", "B=1"]);
+        assert!(fresh.holds(head.load()) && ptr::eq(list.array(), fresh) && list.is_live());
+        assert_eq!((list.room(), head.load()), (2, fresh.last().wrapping_sub(3)));
+        let stale = Head::new();
+        // SAFETY: the old array is never freed.
+        unsafe { stale.assign(old) };
+        assert_eq!(entries(&stale), ["A=1", "B=1"]);
+        list.add(c"D=1".as_ptr().cast_mut()).unwrap();
+        assert_eq!(entries(&head), ["D=1", "C=1", "A=1", "B=1"]);
+    }
+
+    #[test]
+    fn compaction_closes_an_early_end() {
+        for (cut, left, room) in
+            [(0, [].as_slice(), 3), (1, &["A=1"], 2), (2, &["A=1", "B=1"], 1), (3, &["A=1", "B=1", "C=1"], 0)]
+        {
+            let head = Head::new();
+            let mut list = published(&head, 4, &[c"A=1", c"B=1", c"C=1"]);
+            store_at(&head, cut, None);
+            assert_eq!(list.compact().unwrap(), cut < 3);
+            assert_eq!((entries(&head), list.room()), (left.map_strings(), room));
+            assert!(!list.compact().unwrap());
+        }
+    }
+
+    #[test]
+    fn clear_leaves_the_last_slot() {
+        let head = Head::new();
+        let mut list = published(&head, 4, &[c"A=1", c"B=1"]);
+        list.clear().unwrap();
+        assert_eq!((entries(&head).len(), list.room(), head.load()), (0, 3, list.array().last()));
+    }
+
+    #[test]
+    fn an_assignment_is_never_overwritten() {
+        let head = Head::new();
+        let mut list = published(&head, 4, &[c"A=1"]);
+        let array = list.array();
+        let theirs = foreign(&[c"X=1"]);
+        // SAFETY: a proper list that is never freed.
+        unsafe { head.assign(theirs) };
+        assert!(!list.is_live());
+        assert_eq!(list.add(c"B=1".as_ptr().cast_mut()), Err(Moved));
+        assert_eq!(list.remove(slot_of(&list, "A")), Err(Moved));
+        assert_eq!(list.clear(), Err(Moved));
+        assert_eq!(entries(&head), ["X=1"]);
+        // SAFETY: single-threaded.
+        assert!(unsafe { Editor::live(&head, array) }.is_none());
+        // SAFETY: as above.
+        let mut private = unsafe { Editor::private(&head, array) };
+        assert_eq!(private.publish(array.last()), Err(Moved));
+        private.add(c"C=1".as_ptr().cast_mut()).unwrap();
+        assert_eq!(entries(&head), ["X=1"]);
+        private.publish(theirs).unwrap();
+        assert_eq!(entries(&head), ["C=1", "A=1"]);
+        assert!(private.is_live());
+    }
+
+    #[test]
+    fn a_head_moved_within_the_array_is_the_list() {
+        let head = Head::new();
+        let array = published(&head, 4, &[c"A=1", c"B=1"]).array();
+        // SAFETY: `environ++`: still a proper list.
+        unsafe { head.assign(head.load().add(1)) };
+        // SAFETY: single-threaded.
+        let mut list = unsafe { Editor::live(&head, array) }.unwrap();
+        assert_eq!(list.room(), 2);
+        list.add(c"C=1".as_ptr().cast_mut()).unwrap();
+        assert_eq!(entries(&head), ["C=1", "B=1"]);
+    }
+
+    #[test]
+    fn get_finds_the_first_of_a_name() {
+        let head = Head::new();
+        // SAFETY: proper lists throughout.
+        let get = |name: &str| unsafe { head.get(name.as_bytes()) }.map(text);
+        assert_eq!(get("A"), None);
+        // SAFETY: as above.
+        unsafe { head.assign(foreign(&[c"B=1", c"A=1", c"JUNK", c"", c"A=2", c"=x"])) };
+        assert_eq!(get("A").as_deref(), Some("1"));
+        assert_eq!(get("B").as_deref(), Some("1"));
+        assert_eq!((get("JUNK"), get(""), get("C")), (None, None, None));
     }
 }

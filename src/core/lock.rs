@@ -62,3 +62,61 @@ impl Lock {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use core::cell::UnsafeCell;
+    use std::sync::Arc;
+    use std::thread;
+    use std::time::Duration;
+
+    struct Counter(Lock, UnsafeCell<u64>);
+    // SAFETY: the cell is touched under the lock only.
+    unsafe impl Sync for Counter {}
+
+    #[test]
+    fn one_at_a_time() {
+        let rounds = if cfg!(miri) { 50 } else { 50_000 };
+        let counter = Arc::new(Counter(Lock::new(), UnsafeCell::new(0)));
+        let threads: std::vec::Vec<_> = (0..4)
+            .map(|_| {
+                let counter = counter.clone();
+                thread::spawn(move || {
+                    for _ in 0..rounds {
+                        counter.0.acquire();
+                        // SAFETY: under the lock.
+                        unsafe { *counter.1.get() += 1 };
+                        counter.0.release();
+                    }
+                })
+            })
+            .collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        // SAFETY: the threads are done.
+        assert_eq!(unsafe { *counter.1.get() }, 4 * rounds);
+        assert_eq!(counter.0.0.load(Ordering::Relaxed), FREE);
+    }
+
+    #[test]
+    fn who_waits_sleeps_and_is_woken() {
+        let lock = Arc::new(Lock::new());
+        lock.acquire();
+        assert_eq!(lock.0.load(Ordering::Relaxed), HELD);
+        let waiter = thread::spawn({
+            let lock = lock.clone();
+            move || {
+                lock.acquire();
+                lock.release();
+            }
+        });
+        while lock.0.load(Ordering::Relaxed) != CONTENDED {
+            thread::sleep(Duration::from_millis(1));
+        }
+        thread::sleep(Duration::from_millis(30));
+        assert!(!waiter.is_finished());
+        lock.release();
+        waiter.join().unwrap();
+        assert_eq!(lock.0.load(Ordering::Relaxed), FREE);
+    }
+}

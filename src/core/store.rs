@@ -307,3 +307,341 @@ fn remove(list: &mut Editor<'_>, slot: *const Slot) -> Result<(), Moved> {
     list.remove(slot)?;
     Ok(())
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::list::tests::{entries, foreign, store_at};
+    use core::ffi::CStr;
+    use std::collections::BTreeMap;
+    use std::ffi::CString;
+    use std::format;
+    use std::string::{String, ToString};
+    use std::vec::Vec;
+
+    #[derive(Default)]
+    struct Env {
+        head: Head,
+        store: Store,
+    }
+
+    impl Env {
+        fn of(list: &[&CStr]) -> Env {
+            let env = Env::default();
+            // SAFETY: a proper list that is never freed.
+            unsafe { env.head.assign(foreign(list)) };
+            env
+        }
+
+        fn try_set(&self, name: &str, value: &str, overwrite: bool) -> Result<(), Error> {
+            // SAFETY: proper lists throughout, here and below.
+            unsafe { self.store.set(&self.head, name.as_bytes(), value.as_bytes(), overwrite) }
+        }
+
+        fn set(&self, name: &str, value: &str) {
+            self.try_set(name, value, true).unwrap();
+        }
+
+        fn put(&self, string: &CStr) -> Result<(), Error> {
+            // SAFETY: never freed.
+            unsafe { self.store.put(&self.head, string.to_owned().into_raw()) }
+        }
+
+        fn unset(&self, name: &str) -> Result<(), Error> {
+            // SAFETY: as above.
+            unsafe { self.store.unset(&self.head, name.as_bytes()) }
+        }
+
+        fn clear(&self) {
+            // SAFETY: as above.
+            unsafe { self.store.clear(&self.head) }.unwrap();
+        }
+
+        fn at(&self, name: &str) -> Option<*const c_char> {
+            // SAFETY: as above.
+            unsafe { self.head.get(name.as_bytes()) }
+        }
+
+        fn get(&self, name: &str) -> Option<String> {
+            // SAFETY: as above.
+            self.at(name).map(|at| unsafe { CStr::from_ptr(at) }.to_str().unwrap().into())
+        }
+
+        fn snapshot(&self) -> Vec<String> {
+            let mut found = [ptr::null(); 1_000];
+            // SAFETY: as above.
+            let count = unsafe { self.store.snapshot(&self.head, &mut found) };
+            // SAFETY: as above.
+            let text = |&entry: &*const c_char| unsafe { CStr::from_ptr(entry) }.to_str().unwrap().into();
+            found[..count].iter().map(text).collect()
+        }
+    }
+
+    #[test]
+    fn bad_names_and_values_are_refused() {
+        let env = Env::of(&[c"A=1"]);
+        for name in ["", "=", "A=", "=A", "A\0"] {
+            assert_eq!(env.try_set(name, "1", true), Err(Error::InvalidName), "{name:?}");
+            assert_eq!(env.unset(name), Err(Error::InvalidName), "{name:?}");
+        }
+        assert_eq!(env.try_set("A", "1\0", true), Err(Error::InvalidValue));
+        for string in [c"", c"=", c"=x", c"A"] {
+            assert_eq!(env.put(string), Err(Error::InvalidName), "{string:?}");
+        }
+        assert_eq!((env.store.retained(), entries(&env.head)), (0, ["A=1".to_string()].into()));
+    }
+
+    #[test]
+    fn set_replaces_in_place_and_adds_in_front() {
+        let env = Env::of(&[c"A=1", c"B=1"]);
+        env.set("B", "2");
+        env.set("C", "=3=");
+        env.set("D", "");
+        assert_eq!(entries(&env.head), ["D=", "C==3=", "A=1", "B=2"]);
+        assert_eq!((env.get("C").as_deref(), env.get("D").as_deref()), (Some("=3="), Some("")));
+    }
+
+    #[test]
+    fn set_without_overwrite_changes_nothing_that_is_there() {
+        let env = Env::of(&[c"A=1"]);
+        env.try_set("A", "2", false).unwrap();
+        // Not even the list: it is still theirs, and nothing was allocated.
+        assert_eq!((env.get("A").as_deref(), env.store.retained()), (Some("1"), 0));
+        env.try_set("B", "2", false).unwrap();
+        env.try_set("B", "3", false).unwrap();
+        assert_eq!(entries(&env.head), ["B=2", "A=1"]);
+    }
+
+    #[test]
+    fn an_equal_value_of_ours_is_left_alone() {
+        let env = Env::of(&[c"A=1"]);
+        let theirs = env.at("A");
+        env.set("A", "1");
+        let ours = env.at("A");
+        assert_ne!(ours, theirs, "their owner may edit it later: a copy of ours takes its place");
+        let retained = env.store.retained();
+        env.set("A", "1");
+        assert_eq!((env.at("A"), env.store.retained()), (ours, retained));
+        env.set("A", "2");
+        env.set("A", "1");
+        assert_eq!((env.at("A"), env.store.retained()), (ours, retained + 4), "interned");
+    }
+
+    #[test]
+    fn put_stores_the_string_itself() {
+        let env = Env::default();
+        let string = c"A=1".to_owned().into_raw();
+        // SAFETY: never freed.
+        unsafe { env.store.put(&env.head, string) }.unwrap();
+        assert_eq!(env.at("A"), Some(string.wrapping_add(2).cast_const()));
+        // SAFETY: ours to edit.
+        unsafe { string.add(2).write(b'2' as c_char) };
+        assert_eq!(env.get("A").as_deref(), Some("2"));
+        env.set("A", "2");
+        assert_ne!(env.at("A"), Some(string.wrapping_add(2).cast_const()));
+        env.put(c"A=3").unwrap();
+        assert_eq!(entries(&env.head), ["A=3"]);
+    }
+
+    #[test]
+    fn unset_removes_every_duplicate() {
+        let env = Env::of(&[c"A=1", c"B=1", c"C=1"]);
+        env.set("D", "1");
+        store_at(&env.head, 2, Some(c"A=2"));
+        store_at(&env.head, 3, Some(c"A=3"));
+        env.unset("A").unwrap();
+        assert_eq!(entries(&env.head), ["D=1"]);
+        // Nothing to do: nothing is taken over, nothing allocated.
+        let env = Env::of(&[c"A=1"]);
+        env.unset("B").unwrap();
+        assert_eq!(env.store.retained(), 0);
+    }
+
+    #[test]
+    fn set_drops_duplicates() {
+        for at in [0, 2, 3] {
+            let env = Env::of(&[c"A=1", c"B=1", c"C=1"]);
+            env.set("D", "1");
+            store_at(&env.head, at, Some(c"A=2"));
+            env.set("A", "3");
+            let found = entries(&env.head);
+            assert_eq!(found.iter().filter(|entry| entry.starts_with("A=")).count(), 1, "{found:?}");
+            assert_eq!(env.get("A").as_deref(), Some("3"));
+        }
+    }
+
+    /// The first entry must not come to lie behind a duplicate of itself.
+    #[test]
+    fn a_remove_changes_no_other_variable() {
+        let env = Env::of(&[c"A=1", c"B=1", c"C=1", c"D=1"]);
+        env.set("E", "1");
+        // E=1 A=1 E=2 C=1 D=1
+        store_at(&env.head, 2, Some(c"E=2"));
+        env.unset("D").unwrap();
+        assert_eq!(env.get("E").as_deref(), Some("1"));
+        // A duplicate behind the victim does not matter, and stays.
+        let env = Env::of(&[c"A=1", c"B=1", c"C=1", c"D=1"]);
+        env.set("E", "1");
+        store_at(&env.head, 4, Some(c"E=2"));
+        env.unset("A").unwrap();
+        assert_eq!(entries(&env.head), ["E=1", "B=1", "C=1", "E=2"]);
+        // Nor does one of the first entry when that is the victim: it is removed anyway.
+        env.unset("E").unwrap();
+        let mut left = entries(&env.head);
+        left.sort();
+        assert_eq!(left, ["B=1", "C=1"]);
+    }
+
+    #[test]
+    fn clear_empties_every_list() {
+        let env = Env::default();
+        env.clear();
+        assert_eq!(entries(&env.head).len(), 0);
+        assert!(!env.head.load().is_null(), "a list of ours");
+        env.set("A", "1");
+        env.clear();
+        assert_eq!(entries(&env.head).len(), 0);
+        // SAFETY: as above.
+        unsafe { env.head.assign(foreign(&[c"B=1"])) };
+        env.clear();
+        assert_eq!(entries(&env.head).len(), 0);
+        let retained = env.store.retained();
+        for _ in 0..1_000 {
+            env.set("A", "1");
+            env.clear();
+        }
+        assert_eq!(env.store.retained(), retained);
+    }
+
+    #[test]
+    fn arrays_double_and_are_filled_to_the_last_slot() {
+        let env = Env::default();
+        for i in 0..MIN_SLOTS - 1 {
+            env.set(&format!("N{i}"), "1");
+        }
+        assert_eq!(env.store.array().unwrap().capacity(), MIN_SLOTS);
+        env.set("ONE_MORE", "1");
+        assert_eq!(env.store.array().unwrap().capacity(), 2 * MIN_SLOTS);
+        assert_eq!(env.snapshot().len(), MIN_SLOTS);
+        for i in 0..MIN_SLOTS - 1 {
+            assert_eq!(env.get(&format!("N{i}")).as_deref(), Some("1"));
+        }
+    }
+
+    #[test]
+    fn an_early_end_is_closed_before_the_array_grows() {
+        let env = Env::default();
+        for i in 0..MIN_SLOTS - 1 {
+            env.set(&format!("N{i}"), "1");
+        }
+        store_at(&env.head, 2, None);
+        env.set("X", "1");
+        assert_eq!(env.store.array().unwrap().capacity(), MIN_SLOTS);
+        assert_eq!(
+            entries(&env.head),
+            ["X=1", &*format!("N{}=1", MIN_SLOTS - 2), &*format!("N{}=1", MIN_SLOTS - 3)]
+        );
+    }
+
+    #[test]
+    fn a_snapshot_tells_how_much_there_is() {
+        let env = Env::of(&[c"A=1", c"B=1", c"C=1"]);
+        let mut few = [ptr::null(); 2];
+        // SAFETY: as above.
+        assert_eq!(unsafe { env.store.snapshot(&env.head, &mut few) }, 3);
+        assert_eq!(env.snapshot(), ["A=1", "B=1", "C=1"]);
+        assert_eq!(Env::default().snapshot().len(), 0);
+    }
+
+    /// The first value of each name, and the entries without one.
+    fn plain(entries: Vec<String>) -> (BTreeMap<String, String>, Vec<String>) {
+        let (mut variables, mut rest) = (BTreeMap::new(), Vec::new());
+        for entry in entries {
+            match entry.split_once('=') {
+                Some((name, value)) if !name.is_empty() => {
+                    variables.entry(name.to_string()).or_insert_with(|| value.to_string());
+                }
+                _ => rest.push(entry),
+            }
+        }
+        rest.sort();
+        (variables, rest)
+    }
+
+    /// Random operations, also a program's direct ones, against a plain table.
+    #[test]
+    fn random_operations_do_what_they_do_to_a_table() {
+        let mut state: u64 = std::env::var("SEED").map_or(20_251_121, |seed| seed.parse().unwrap());
+        std::println!("SEED={state}");
+        let mut below = move |end: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) as usize % end
+        };
+        for _ in 0..if cfg!(miri) { 1 } else { 16 } {
+            let env = Env::default();
+            let names = 1 + below(60);
+            for step in 0..if cfg!(miri) { 60 } else { 1_000 } {
+                let (mut table, mut rest) = plain(entries(&env.head));
+                let (name, value) = (format!("N{}", below(names)), below(50).to_string());
+                let what = below(32);
+                match what {
+                    0..12 => {
+                        env.set(&name, &value);
+                        table.insert(name.clone(), value.clone());
+                    }
+                    12..14 => {
+                        env.try_set(&name, &value, false).unwrap();
+                        table.entry(name.clone()).or_insert(value.clone());
+                    }
+                    14..22 => {
+                        env.unset(&name).unwrap();
+                        table.remove(&name);
+                    }
+                    22..26 => {
+                        env.put(&CString::new(format!("{name}={value}")).unwrap()).unwrap();
+                        table.insert(name.clone(), value.clone());
+                    }
+                    26 if below(10) == 0 => {
+                        env.clear();
+                        table.clear();
+                        rest.clear();
+                    }
+                    // What programs do without us: the table is read anew.
+                    27 | 28 => {
+                        let len = entries(&env.head).len();
+                        if len > 0 {
+                            let entry = CString::new(format!("{name}={value}")).unwrap().into_raw();
+                            // SAFETY: never freed.
+                            let entry: &'static CStr = unsafe { CStr::from_ptr(entry) };
+                            store_at(&env.head, below(len), if below(20) == 0 { None } else { Some(entry) });
+                        }
+                        continue;
+                    }
+                    29 => {
+                        let len = if below(10) == 0 { below(250) } else { below(30) };
+                        let list: Vec<CString> = (0..len)
+                            .map(|_| match below(10) {
+                                0 => CString::new(format!("JUNK{}", below(9))).unwrap(),
+                                _ => CString::new(format!("N{}={}", below(names), below(50))).unwrap(),
+                            })
+                            .collect();
+                        let list: Vec<&CStr> = list.iter().map(CString::as_c_str).collect();
+                        // SAFETY: a proper list, never freed.
+                        unsafe { env.head.assign(foreign(&list)) };
+                        continue;
+                    }
+                    30 if !entries(&env.head).is_empty() => {
+                        // SAFETY: `environ++`.
+                        unsafe { env.head.assign(env.head.load().add(1)) };
+                        continue;
+                    }
+                    _ => {}
+                }
+                let found = plain(entries(&env.head));
+                assert_eq!(found, (table, rest), "after step {step}, {what} {name}={value}");
+                assert_eq!(env.get(&name), found.0.get(&name).cloned());
+                assert_eq!(plain(env.snapshot()), found);
+            }
+        }
+    }
+}

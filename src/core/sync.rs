@@ -4,8 +4,10 @@
 
 #[cfg(not(loom))]
 pub(crate) use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
-#[cfg(loom)]
-pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+#[cfg(all(loom, not(shuttle)))]
+pub(crate) use loom::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+#[cfg(shuttle)]
+pub(crate) use shuttle::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use core::ptr::NonNull;
 
@@ -120,19 +122,34 @@ pub(crate) use machine::*;
 
 /// The same under loom. Plain memory is invisible to loom, so each object whose bytes travel through a Release/Acquire
 /// pair has a loom cell in a side table, found by its address; a read that is not ordered after the write fails the model.
+///
+/// With `cfg(shuttle)` besides, shuttle's atomics take the place of loom's, for random schedules of larger scenes.
 #[cfg(loom)]
 mod model {
-    use super::{AtomicPtr, AtomicU32, NonNull};
+    use super::{AtomicU32, NonNull, Ordering};
+    #[cfg(not(shuttle))]
+    use loom::sync::{Condvar, Mutex, atomic};
+    #[cfg(shuttle)]
+    use shuttle::sync::{Condvar, Mutex, atomic};
     use std::alloc::Layout;
+    #[cfg(not(shuttle))]
+    use std::cell::Cell;
     use std::cell::RefCell;
     use std::collections::HashMap;
     use std::rc::Rc;
 
+    /// Threads that sleep on one futex word.
+    type Queue = Rc<(Mutex<()>, Condvar)>;
+
     // Thread-local because loom runs all threads of a model on one real thread, and tests run on several.
     std::thread_local! {
+        #[cfg(not(shuttle))]
         static CELLS: RefCell<HashMap<usize, Rc<loom::cell::UnsafeCell<()>>>> = RefCell::default();
+        static QUEUES: RefCell<HashMap<usize, Queue>> = RefCell::default();
         /// All memory handed out in this execution: freed by `reset`.
         static MAPPED: RefCell<Vec<(usize, Layout)>> = const { RefCell::new(Vec::new()) };
+        #[cfg(not(shuttle))]
+        static SOLE_WRITER: Cell<Option<loom::thread::ThreadId>> = const { Cell::new(None) };
     }
 
     pub(crate) fn map(bytes: usize) -> Option<NonNull<u8>> {
@@ -145,37 +162,123 @@ mod model {
 
     /// Forgets the previous execution: to be called first in each model.
     pub fn reset() {
-        CELLS.with_borrow_mut(HashMap::clear);
+        #[cfg(not(shuttle))]
+        {
+            SOLE_WRITER.set(None);
+            CELLS.with_borrow_mut(HashMap::clear);
+        }
+        QUEUES.with_borrow_mut(HashMap::clear);
         for (at, layout) in MAPPED.take() {
             // SAFETY: made by `map` with this layout; the execution that used it is over.
             unsafe { std::alloc::dealloc(at as *mut u8, layout) };
         }
     }
 
-    pub(crate) fn wait(_word: &AtomicU32, _expected: u32) {
-        loom::thread::yield_now();
+    /// The calling thread claims to be the only one that stores in this model from now on. Its loads then give what it stored
+    /// itself, and loom need not see them as atomic; see [`AtomicPtr::load`]. Loom checks the claim.
+    #[cfg(not(shuttle))]
+    pub fn sole_writer() {
+        SOLE_WRITER.set(Some(loom::thread::current().id()));
     }
 
-    pub(crate) fn wake(_word: &AtomicU32) {}
+    /// Loom's, except for the loads of a sole writer.
+    pub(crate) struct AtomicPtr<T>(atomic::AtomicPtr<T>);
+
+    // Derived, it would ask for `T: Debug`.
+    impl<T> std::fmt::Debug for AtomicPtr<T> {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            self.0.fmt(f)
+        }
+    }
+
+    impl<T> AtomicPtr<T> {
+        pub(crate) fn new(at: *mut T) -> AtomicPtr<T> {
+            AtomicPtr(atomic::AtomicPtr::new(at))
+        }
+
+        /// Loom's search compares a store with the *last* access to the atomic only. A thread's own load just before its
+        /// store hides the loads of other threads before that, and loom explores next to nothing. So loads that need no
+        /// search are kept out of it: those of a sole writer, and, through `own`, those of the lock's holder.
+        pub(crate) fn load(&self, order: Ordering) -> *mut T {
+            #[cfg(not(shuttle))]
+            if SOLE_WRITER.get().is_some_and(|writer| writer == loom::thread::current().id()) {
+                return own(self);
+            }
+            self.0.load(order)
+        }
+
+        pub(crate) fn store(&self, at: *mut T, order: Ordering) {
+            self.0.store(at, order);
+        }
+
+        pub(crate) fn swap(&self, at: *mut T, order: Ordering) -> *mut T {
+            self.0.swap(at, order)
+        }
+
+        pub(crate) fn compare_exchange(
+            &self,
+            from: *mut T,
+            to: *mut T,
+            success: Ordering,
+            failure: Ordering,
+        ) -> Result<*mut T, *mut T> {
+            self.0.compare_exchange(from, to, success, failure)
+        }
+    }
+
+    fn queue(word: &AtomicU32) -> Queue {
+        QUEUES.with_borrow_mut(|queues| queues.entry(std::ptr::from_ref(word).addr()).or_default().clone())
+    }
+
+    /// The futex: compares and goes to sleep in one step, so that a wake-up that is lost is a deadlock, which loom reports.
+    pub(crate) fn wait(word: &AtomicU32, expected: u32) {
+        let queue = queue(word);
+        let step = queue.0.lock().unwrap();
+        // Relaxed: the kernel's own lock orders this comparison and the waker's store, as the mutex does here.
+        if word.load(Ordering::Relaxed) == expected {
+            drop(queue.1.wait(step));
+        }
+    }
+
+    pub(crate) fn wake(word: &AtomicU32) {
+        let queue = queue(word);
+        let _step = queue.0.lock().unwrap();
+        queue.1.notify_one();
+    }
 
     pub(crate) const SPINS: u32 = 0;
 
-    /// Not an atomic load, which would hide the readers' loads before it from loom's search: it looks at the last access to an
-    /// atomic only, and would explore next to nothing. This form also fails the model if the lock does not order us.
+    /// Not an atomic load: see [`AtomicPtr::load`]. This form also fails the model if the lock does not order us.
+    #[cfg(not(shuttle))]
     pub(crate) fn own<T>(word: &AtomicPtr<T>) -> *mut T {
         // SAFETY: loom checks the claim.
-        unsafe { word.unsync_load() }
+        unsafe { word.0.unsync_load() }
+    }
+    #[cfg(shuttle)]
+    pub(crate) fn own<T>(word: &AtomicPtr<T>) -> *mut T {
+        // Relaxed: as in real builds.
+        word.0.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn wrote<T>(at: *const T) {
+    /// Tells loom that the plain memory behind `at` was written.
+    #[cfg(not(shuttle))]
+    pub fn wrote<T>(at: *const T) {
         CELLS.with_borrow_mut(|cells| cells.entry(at.addr()).or_default().clone()).with_mut(|_| ());
     }
 
+    #[cfg(not(shuttle))]
     pub(crate) fn read<T>(at: *const T) {
         if let Some(cell) = CELLS.with_borrow(|cells| cells.get(&at.addr()).cloned()) {
             cell.with(|_| ());
         }
     }
+
+    // Shuttle switches threads at atomics only, and knows no weak memory: bytes need no trace.
+    /// Nothing.
+    #[cfg(shuttle)]
+    pub fn wrote<T>(_at: *const T) {}
+    #[cfg(shuttle)]
+    pub(crate) fn read<T>(_at: *const T) {}
 
     pub(crate) unsafe fn place<T>(at: *mut T, count: usize, make: impl Fn() -> T) {
         for i in 0..count {
@@ -184,7 +287,9 @@ mod model {
         }
     }
 }
+#[cfg(all(loom, not(shuttle)))]
+pub use model::sole_writer;
 #[cfg(loom)]
-pub use model::reset;
+pub(crate) use model::{AtomicPtr, SPINS, map, own, place, read, wait, wake};
 #[cfg(loom)]
-pub(crate) use model::{SPINS, map, own, place, read, wait, wake, wrote};
+pub use model::{reset, wrote};
