@@ -6,7 +6,7 @@
 //!
 //! Each model prints how many executions it explored; one that explored a single one fails. Models marked `bounded` have millions
 //! of executions: of these, the ones with at most `LOOM_MAX_PREEMPTIONS` (default 3) involuntary thread switches are explored.
-//! The others are explored whole. With 5 instead of 3 the run takes a minute, with 6 a quarter of an hour.
+//! The others are explored whole. The run takes 10 s; with 5 instead of 3, half a minute.
 //!
 //! # Adding a model
 //! A model is a property that must hold in every execution, so its name is a sentence. Call `env.writer()` if the main thread

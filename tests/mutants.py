@@ -135,14 +135,12 @@ def mutants():
 
 def copy_tree():
     tree = SCRATCH / "tree"
-    for name in ["Cargo.toml", "Cargo.lock", "src", "cdylib", f"tests/{TEST}.rs"]:
-        source, target = ROOT / name, tree / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.rmtree(target, ignore_errors=True)
-            shutil.copytree(source, target)
-        else:
-            shutil.copy(source, target)
+    shutil.rmtree(tree, ignore_errors=True)
+    tree.mkdir(parents=True)
+    for source in ROOT.iterdir():
+        if source.name.startswith(".") or source.name == "target":
+            continue
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, tree / source.name)
     return tree
 
 

@@ -450,7 +450,7 @@ impl<'a> Editor<'a> {
     }
 
     /// Closes the gap that a program leaves when it ends the list early (`environ[i] = NULL`): moves the entries up, last one
-    /// first (L5), so that the slots they leave can be used again. True if there was a gap.
+    /// first (L5), so that the slots they leave can be used again. True if there was a gap: then there is room.
     pub(crate) fn compact(&mut self) -> Result<bool, Moved> {
         let live = self.slots().count();
         let mut to = self.array.last();

@@ -234,7 +234,7 @@ impl Store {
         if replace(list, name, string)? {
             return Ok(());
         }
-        if list.room() > 0 || list.compact()? && list.room() > 0 {
+        if list.room() > 0 || list.compact()? {
             return Ok(list.add(string)?);
         }
         let fresh = self.new_array(list.array().capacity() * 2)?;
@@ -490,6 +490,17 @@ mod tests {
         let mut left = entries(&env.head);
         left.sort();
         assert_eq!(left, ["B=1", "C=1"]);
+    }
+
+    #[test]
+    fn a_duplicate_of_the_first_entry_is_removed_alone() {
+        let env = Env::of(&[c"A=1", c"B=1", c"C=1"]);
+        env.set("D", "1");
+        store_at(&env.head, 2, Some(c"D=2"));
+        // SAFETY: one thread, which stands for the lock.
+        let mut list = unsafe { Editor::live(&env.head, env.store.array().unwrap()) }.unwrap();
+        remove(&mut list, env.head.load().wrapping_add(2)).unwrap();
+        assert_eq!(entries(&env.head), ["A=1", "D=1", "C=1"]);
     }
 
     #[test]
