@@ -1,6 +1,9 @@
 //! The C face: checks for NULL, one call, `errno`. No algorithm.
 //!
 //! The functions here are ordinary ones. [`interpose!`](crate::interpose) exports them under their C names.
+//!
+//! Called from an IFUNC resolver of another library, before the dynamic linker has relocated this one, reads find nothing, as
+//! libc's do at that time, and changes return -1; not even `errno` can be reached.
 
 use crate::error::Error;
 use crate::process;
@@ -102,6 +105,9 @@ pub unsafe fn getenv(name: *const c_char) -> *mut c_char {
 /// # Safety
 /// - as for [`getenv`].
 pub unsafe fn secure_getenv(name: *const c_char) -> *mut c_char {
+    if !process::relocated() {
+        return ptr::null_mut();
+    }
     // SAFETY: `getauxval` has no conditions.
     if unsafe { libc::getauxval(libc::AT_SECURE) } != 0 {
         return ptr::null_mut();
@@ -115,6 +121,9 @@ pub unsafe fn secure_getenv(name: *const c_char) -> *mut c_char {
 /// # Safety
 /// - `name` and `value` are NULL or readable NUL-terminated strings.
 pub unsafe fn setenv(name: *const c_char, value: *const c_char, overwrite: c_int) -> c_int {
+    if !process::relocated() {
+        return -1;
+    }
     // SAFETY: the caller's promise.
     let (name, value) = unsafe { (bytes(name), bytes(value)) };
     result(match (name, value) {
@@ -130,6 +139,9 @@ pub unsafe fn setenv(name: *const c_char, value: *const c_char, overwrite: c_int
 /// # Safety
 /// - `string` is NULL or a NUL-terminated string that stays readable and terminated as long as anybody may read it.
 pub unsafe fn putenv(string: *mut c_char) -> c_int {
+    if !process::relocated() {
+        return -1;
+    }
     // SAFETY: the caller's promise.
     result(match unsafe { bytes(string) } {
         None => Err(Error::InvalidName),
@@ -144,6 +156,9 @@ pub unsafe fn putenv(string: *mut c_char) -> c_int {
 /// # Safety
 /// - `name` is NULL or a readable NUL-terminated string.
 pub unsafe fn unsetenv(name: *const c_char) -> c_int {
+    if !process::relocated() {
+        return -1;
+    }
     // SAFETY: the caller's promise.
     result(unsafe { bytes(name) }.ok_or(Error::InvalidName).and_then(process::unset))
 }
@@ -153,6 +168,9 @@ pub unsafe fn unsetenv(name: *const c_char) -> c_int {
 /// # Safety
 /// - none beyond those of the other functions.
 pub unsafe fn clearenv() -> c_int {
+    if !process::relocated() {
+        return -1;
+    }
     result(process::clear())
 }
 

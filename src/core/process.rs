@@ -58,6 +58,44 @@ pub(crate) fn head() -> &'static Head {
     unsafe { &*ptr::addr_of!(ENVIRON) }
 }
 
+/// The same, or `None` as long as the dynamic linker has not relocated this library: nothing outside it can be reached then.
+///
+/// An IFUNC resolver of another library may run that early, because libraries are relocated from the last one to the first. libc
+/// has not been told of the environment by then either: its own `getenv` finds nothing.
+#[inline(always)]
+pub(crate) fn head_if_relocated() -> Option<&'static Head> {
+    let at: *const Head;
+    // The address as it is in the table of the dynamic linker; the compiler takes that of a static for never null.
+    // SAFETY: loads one word of our own table.
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    unsafe {
+        core::arch::asm!(
+            "mov {at}, qword ptr [rip + {environ}@GOTPCREL]",
+            at = out(reg) at, environ = sym ENVIRON, options(pure, readonly, nostack, preserves_flags)
+        );
+    }
+    // SAFETY: as above.
+    #[cfg(all(target_arch = "aarch64", not(miri)))]
+    unsafe {
+        core::arch::asm!(
+            "adrp {at}, :got:{environ}",
+            "ldr {at}, [{at}, #:got_lo12:{environ}]",
+            at = out(reg) at, environ = sym ENVIRON, options(pure, readonly, nostack, preserves_flags)
+        );
+    }
+    #[cfg(any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
+    {
+        at = ptr::addr_of!(ENVIRON);
+    }
+    // SAFETY: null, or libc's `environ`: one word that outlives everything; we only access it atomically.
+    unsafe { at.as_ref() }
+}
+
+/// True once the dynamic linker has relocated this library: see [`head_if_relocated`].
+pub(crate) fn relocated() -> bool {
+    head_if_relocated().is_some()
+}
+
 /// The store of this process, in wiped pages from the first time on.
 fn store() -> &'static Store {
     // Relaxed: asking twice does no harm, and who finds an answer needs nothing else.
@@ -98,7 +136,7 @@ pub fn retained_bytes() -> usize {
 #[inline(always)]
 pub(crate) unsafe fn get_c(name: *const c_char) -> *mut c_char {
     // SAFETY: the caller's promise; `environ` is a proper list, or the program broke it.
-    let value = unsafe { head().get(CName::new(name)) };
+    let value = head_if_relocated().and_then(|head| unsafe { head.get(CName::new(name)) });
     value.map_or(ptr::null_mut(), <*const c_char>::cast_mut)
 }
 
