@@ -7,6 +7,6 @@ int early(void);
 int main(void)
 {
 	const char *now = getenv("EARLY");
-	printf("resolver %d, main %s\n", early(), now ? now : "(null)");
+	printf("resolver %d, main %s %s\n", early(), now ? now : "(null)", getenv("EARLY_PUT") ? "put" : "");
 	return 0;
 }

@@ -1,6 +1,7 @@
-// A library whose IFUNC resolver calls getenv: the dynamic linker runs it while it relocates this library, which is before it
+// A library whose IFUNC resolver calls getenv and setenv: the dynamic linker runs it while it relocates this library, which is before it
 // relocates the libraries that were loaded earlier, the preloaded ones among them. At program start libc's own getenv finds no
-// environment yet, so the resolver sees NULL.
+// environment yet, so the resolver sees NULL. What it sets there is lost: libc gets the kernel's list later.
+#define _GNU_SOURCE
 #include <stdlib.h>
 
 static int without(void)
@@ -15,7 +16,11 @@ static int with(void)
 
 static int (*resolve(void))(void)
 {
-	return getenv("EARLY") ? with : without;
+	int (*found)(void) = getenv("EARLY") || secure_getenv("EARLY") ? with : without;
+	setenv("EARLY", "resolver", 1);
+	unsetenv("EARLY_UNSET");
+	putenv("EARLY_PUT=1");
+	return found;
 }
 
 __attribute__((ifunc("resolve"), visibility("hidden"))) int pick(void);
