@@ -10,20 +10,11 @@ use core::hash::Hasher;
 
 /// The bytes of a name, whatever holds them.
 pub trait Name: Copy {
-    /// Where the bytes are.
-    fn start(self) -> *const u8;
-
-    /// Byte `i` of the first two, or 0 at the end.
+    /// The byte at `i`, or 0 at the end.
     ///
     /// # Safety
     /// - no byte before `i` was 0.
-    unsafe fn early(self, i: usize) -> u8;
-
-    /// How many bytes there are.
-    ///
-    /// # Safety
-    /// - the name is as it was when it was made.
-    unsafe fn count(self) -> usize;
+    unsafe fn at(self, i: usize) -> u8;
 }
 
 /// A name as C passes it. Invariant: a readable NUL-terminated string.
@@ -43,41 +34,16 @@ impl CName {
 
 impl Name for CName {
     #[inline(always)]
-    fn start(self) -> *const u8 {
-        self.0
-    }
-
-    #[inline(always)]
-    unsafe fn early(self, i: usize) -> u8 {
+    unsafe fn at(self, i: usize) -> u8 {
         // SAFETY: the string is readable up to its NUL, and no NUL came before `i`.
         unsafe { byte(self.0.add(i)) }
-    }
-
-    #[inline(always)]
-    unsafe fn count(self) -> usize {
-        let mut len = 0;
-        // SAFETY: the string is readable up to its NUL.
-        while unsafe { byte(self.0.add(len)) } != 0 {
-            len += 1;
-        }
-        len
     }
 }
 
 impl Name for &[u8] {
     #[inline(always)]
-    fn start(self) -> *const u8 {
-        self.as_ptr()
-    }
-
-    #[inline(always)]
-    unsafe fn early(self, i: usize) -> u8 {
+    unsafe fn at(self, i: usize) -> u8 {
         self.get(i).copied().unwrap_or(0)
-    }
-
-    #[inline(always)]
-    unsafe fn count(self) -> usize {
-        self.len()
     }
 }
 
@@ -88,78 +54,57 @@ pub(crate) struct Wanted<N> {
     /// The first two bytes of a matching entry: of a one-byte name the second is the `=`.
     first: u8,
     second: u8,
-    /// Bytes; 0 as long as no entry was found that starts alike.
-    len: usize,
+    /// True if the name is longer than one byte.
+    longer: bool,
 }
 
 impl<N: Name> Wanted<N> {
-    /// `None` if nothing can match: an empty name; one with `=` near its start (of a later one [`value_in`](Self::value_in) takes care).
+    /// `None` if nothing can match: an empty name; one with `=` near its start (further on, [`value_in`](Self::value_in) sees it).
     #[inline(always)]
     pub(crate) fn new(name: N) -> Option<Wanted<N>> {
         // SAFETY: the second byte is asked for only if the first is not 0.
-        let first = unsafe { name.early(0) };
+        let first = unsafe { name.at(0) };
         if first == 0 || first == b'=' {
             return None;
         }
         // SAFETY: as above.
-        let second = unsafe { name.early(1) };
-        let (second, len) = if second == 0 { (b'=', 1) } else { (second, 0) };
+        let second = unsafe { name.at(1) };
+        let longer = second != 0;
         // `getenv("A=B")` is not found in `A=B=C`.
-        (second != b'=' || len == 1).then_some(Wanted { name, first, second, len })
+        (second != b'=').then_some(Wanted { name, first, second: if longer { second } else { b'=' }, longer })
     }
 
     /// Where the value of `entry` starts if its name is the wanted one. Wait-free; reads at most the name's bytes and the `=`.
     ///
     /// # Safety
-    /// - `entry` is a readable NUL-terminated string; the name is as it was when it was made.
+    /// - `entry` is a readable NUL-terminated string.
     #[inline(always)]
-    pub(crate) unsafe fn value_in(&mut self, entry: *const c_char) -> Option<*const c_char> {
+    pub(crate) unsafe fn value_in(self, entry: *const c_char) -> Option<*const c_char> {
         let entry: *const u8 = entry.cast();
         // SAFETY: E1: `first` is not 0, so an entry that starts with it has a second byte.
         if unsafe { byte(entry) != self.first || byte(entry.add(1)) != self.second } {
             return None;
         }
-        // SAFETY: the caller's promise; two bytes match.
-        unsafe { self.value_after_start(entry) }
-    }
-
-    /// The same for an entry whose first two bytes match.
-    ///
-    /// # Safety
-    /// - as for [`value_in`](Self::value_in).
-    #[inline(always)]
-    unsafe fn value_after_start(&mut self, entry: *const u8) -> Option<*const c_char> {
-        const STEP: usize = 4;
-        // SAFETY: the caller's promise.
-        unsafe {
-            if self.len == 0 {
-                self.len = self.name.count();
-            }
-            // SAFETY of each comparison: E1: the bytes before `i` were equal in both, and none of the name's is NUL.
-            let same = |i: usize| byte(self.name.start().add(i)) == byte(entry.add(i));
-            let mut i = 2;
-            while i + STEP <= self.len {
-                // One after the other: each byte is read only if the one before it was equal.
-                if !(same(i) && same(i + 1) && same(i + 2) && same(i + 3)) {
-                    return None;
-                }
-                i += STEP;
-            }
-            while i < self.len {
-                if !same(i) {
-                    return None;
-                }
+        if !self.longer {
+            // SAFETY: the second byte is the `=`, so at least the NUL follows.
+            return Some(unsafe { entry.add(2) }.cast());
+        }
+        let mut i = 2;
+        loop {
+            // Four at a time: a compiler does not unroll a loop with exits.
+            for _ in 0..4 {
+                // SAFETY: E1: the bytes before `i` were equal in both and not 0.
+                let (wanted, found) = unsafe { (self.name.at(i), byte(entry.add(i))) };
                 i += 1;
+                if wanted != found {
+                    // SAFETY: the byte before this one is the `=`, so at least the NUL follows.
+                    return (wanted == 0 && found == b'=').then(|| unsafe { entry.add(i) }.cast());
+                }
+                // One test for most bytes of a name: letters and `_` are above both.
+                if wanted <= b'=' && (wanted == b'=' || wanted == 0) {
+                    return None;
+                }
             }
-            if self.len == 1 {
-                return Some(entry.add(2).cast()); // the `=` was the second byte
-            }
-            if byte(entry.add(self.len)) != b'=' {
-                return None;
-            }
-            // A name with `=` in it is none, even where an entry starts with it.
-            let clean = (2..self.len).all(|i| byte(entry.add(i)) != b'=');
-            clean.then(|| entry.add(self.len + 1).cast())
         }
     }
 }
@@ -170,7 +115,7 @@ impl<N: Name> Wanted<N> {
 /// - `entry` is a readable NUL-terminated string.
 pub(crate) unsafe fn value_if(entry: *const c_char, name: &[u8]) -> Option<*const c_char> {
     // SAFETY: the caller's promise.
-    Wanted::new(name).and_then(|mut wanted| unsafe { wanted.value_in(entry) })
+    Wanted::new(name).and_then(|wanted| unsafe { wanted.value_in(entry) })
 }
 
 /// True if `a` and `b` have the same name; entries without a name are the same only if they are one string.

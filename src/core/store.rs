@@ -285,7 +285,7 @@ pub(crate) fn remove_all(list: &mut Editor<'_>, name: &[u8]) -> Result<(), Moved
 
 /// The first and the last slot of `name`.
 pub(crate) fn first_and_last(list: &Editor<'_>, name: &[u8]) -> Option<(*const Slot, *const Slot)> {
-    let mut wanted = Wanted::new(name)?;
+    let wanted = Wanted::new(name)?;
     // SAFETY: L2, L4: an entry in the list.
     let mut hits = list.slots().filter(|&(_, entry)| unsafe { wanted.value_in(entry) }.is_some());
     let (first, _) = hits.next()?;
