@@ -63,7 +63,49 @@ mod machine {
                 0,
             )
         };
-        if at == libc::MAP_FAILED { None } else { NonNull::new(at.cast()) }
+        if at == libc::MAP_FAILED {
+            return None;
+        }
+        show_to_leak_checker(at, bytes);
+        NonNull::new(at.cast())
+    }
+
+    /// Tells LeakSanitizer, if it is in the process, to look for pointers here, too. It searches the memory of `malloc` and static
+    /// variables only, and would call each `putenv(strdup(..))` a leak once nothing but an array of ours points to the string.
+    #[cfg(target_os = "linux")]
+    fn show_to_leak_checker(at: *mut core::ffi::c_void, bytes: usize) {
+        type Register = unsafe extern "C" fn(*const core::ffi::c_void, usize);
+        let register: *const ();
+        // The address in the table of the dynamic linker: null if nobody defines the function. (The stable language has no weak
+        // symbols.)
+        // SAFETY: loads one word of our own table.
+        #[cfg(all(target_arch = "x86_64", not(miri)))]
+        unsafe {
+            core::arch::asm!(
+                ".weak __lsan_register_root_region",
+                "mov {at}, qword ptr [rip + __lsan_register_root_region@GOTPCREL]",
+                at = out(reg) register, options(pure, readonly, nostack, preserves_flags)
+            );
+        }
+        // SAFETY: as above.
+        #[cfg(all(target_arch = "aarch64", not(miri)))]
+        unsafe {
+            core::arch::asm!(
+                ".weak __lsan_register_root_region",
+                "adrp {at}, :got:__lsan_register_root_region",
+                "ldr {at}, [{at}, #:got_lo12:__lsan_register_root_region]",
+                at = out(reg) register, options(pure, readonly, nostack, preserves_flags)
+            );
+        }
+        #[cfg(any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
+        {
+            register = ptr::null();
+        }
+        // SAFETY: null is `None`; else the function has this type: LeakSanitizer's interface.
+        if let Some(register) = unsafe { core::mem::transmute::<*const (), Option<Register>>(register) } {
+            // SAFETY: a mapping that stays.
+            unsafe { register(at, bytes) };
+        }
     }
 
     /// Sleeps while `word` is `expected`, until woken; may return early. `errno` is as it was.
