@@ -91,19 +91,16 @@ impl<N: Name> Wanted<N> {
         }
         let mut i = 2;
         loop {
-            // Four at a time: a compiler does not unroll a loop with exits.
-            for _ in 0..4 {
-                // SAFETY: E1: the bytes before `i` were equal in both and not 0.
-                let (wanted, found) = unsafe { (self.name.at(i), byte(entry.add(i))) };
-                i += 1;
-                if wanted != found {
-                    // SAFETY: the byte before this one is the `=`, so at least the NUL follows.
-                    return (wanted == 0 && found == b'=').then(|| unsafe { entry.add(i) }.cast());
-                }
-                // One test for most bytes of a name: letters and `_` are above both.
-                if wanted <= b'=' && (wanted == b'=' || wanted == 0) {
-                    return None;
-                }
+            // SAFETY: E1: the bytes before `i` were equal in both and not 0.
+            let (wanted, found) = unsafe { (self.name.at(i), byte(entry.add(i))) };
+            i += 1;
+            if wanted != found {
+                // SAFETY: the byte before this one is the `=`, so at least the NUL follows.
+                return (wanted == 0 && found == b'=').then(|| unsafe { entry.add(i) }.cast());
+            }
+            // One test for most bytes of a name: letters and `_` are above both.
+            if wanted <= b'=' && (wanted == b'=' || wanted == 0) {
+                return None;
             }
         }
     }

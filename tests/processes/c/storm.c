@@ -116,13 +116,21 @@ static int check_walk(char **list)
 	return 0;
 }
 
-// Names come from few, so that entries are deleted, added, replaced and moved all the time. A value says whose it is.
+// Names come from few, so that entries are deleted, added, replaced and moved all the time: the stable variables come to rest at
+// the end of the list, these do not. Only the writer itself changes its names, so it knows which of them are there.
 static void change(uint64_t *state, int writer)
 {
 	char name[32], value[600], both[700];
 	uint64_t r = next(state);
 	int i = (int)(r % NAMES);
 	snprintf(name, sizeof name, "W%d_%d", writer, i);
+	static _Thread_local unsigned char there[NAMES];
+	int other = (int)(r >> 48 & (NAMES - 1));
+	char others[32];
+	snprintf(others, sizeof others, "W%d_%d", writer, other);
+	if (!getenv(others) != !there[other])
+		complain("between two changes", others, getenv(others));
+	there[i] = (r >> 32 & 7) > 2;
 	int length = r >> 8 & 15 ? (int)(r >> 16 & 31) : (int)(r >> 16 & 511);
 	switch (r >> 32 & 7) {
 	case 0:
