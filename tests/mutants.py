@@ -163,7 +163,11 @@ def copy_tree():
     for source in ROOT.iterdir():
         if source.name.startswith(".") or source.name == "target":
             continue
-        (shutil.copytree if source.is_dir() else shutil.copy)(source, tree / source.name)
+        if source.is_dir():
+            # With new times, or cargo would take the last run's mutant for this source.
+            shutil.copytree(source, tree / source.name, copy_function=shutil.copy)
+        else:
+            shutil.copy(source, tree / source.name)
     return tree
 
 
