@@ -4,6 +4,8 @@
     python3 tests/mutants.py            all mutants, a few seconds each
     python3 tests/mutants.py list.rs    those of one file; `list.rs:120` those of one line
     python3 tests/mutants.py --list     only prints them
+    python3 tests/mutants.py --models   each model (or those named after it) until it was seen to fail, with
+                                        these mutants and with VARIANTS of behaviour
     python3 tests/mutants.py --histories
                                         the delayed stores only, against the recorded histories under shuttle (tests/histories.rs):
                                         shows what that checker sees; survivors are no failure here
@@ -22,6 +24,27 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SCRATCH = ROOT / "target" / "mutants"
 OPS = r"(\.store|\bmove_head|\bpublish|\.replace|\b(?:list|ours)\.add|\bremove|\bcompact|\bgrow|\blink|\bwrote)\("
+# Changes of behaviour, for `--models` only: what each of the models that no ordering breaks is there to forbid.
+VARIANTS = [
+    ("lock.rs", "swap(CONTENDED, Ordering::Acquire)", "swap(HELD, Ordering::Acquire)"),
+    ("list.rs", ".compare_exchange(from, to, Ordering::Release, Ordering::Relaxed)\n                .map_err(|_| Moved)?;",
+     ".store({ let _ = from; to }, Ordering::Release);"),
+    ("list.rs", "self.head.0.compare_exchange(from, to, Ordering::Release, Ordering::Relaxed).map_err(|_| Moved)?;",
+     "let _ = from; self.head.0.store(to, Ordering::Release);"),
+    ("list.rs", "below.store(first.own());", ""),
+    ("list.rs", "self.move_head(self.array.last())", "Ok(())"),
+    ("store.rs", "self.lock.acquire();\n        let _held = Held(&self.lock);\n        // SAFETY: the caller's promise: a proper list.",
+     "// SAFETY:"),
+    ("store.rs", "remove(list, last_from(list, slot, name))?;", "remove(list, slot)?;"),
+    ("store.rs", "remove(list, last)?;", "remove(list, slot)?;"),
+    ("store.rs", "list.replace(slot, string);\n                return Ok(());", "remove(list, slot)?;\n                return Ok(list.add(string)?);"),
+    ("store.rs", "(self.keep.owns(old) && unsafe { entry::is(old, value) })", "unsafe { entry::is(old, value) }"),
+    ("store.rs", "if !overwrite || ", "if true || "),
+    ("store.rs", "list.clear()?;", ""),
+    ("keep.rs", "table.insert(hash, string);\n        Ok(string)", "let _ = hash;\n        Ok(string)"),
+    ("adopt.rs", "!theirs.has(entry, theirs.len) || twin(ours, entry) != Some(slot)", "true"),
+    ("adopt.rs", "ours.replace(slot, entry);", "let _ = slot;"),
+]
 HISTORIES = "--histories" in sys.argv
 TEST = "histories" if HISTORIES else "loom"
 ENV = {
@@ -140,7 +163,11 @@ def copy_tree():
     for source in ROOT.iterdir():
         if source.name.startswith(".") or source.name == "target":
             continue
-        (shutil.copytree if source.is_dir() else shutil.copy)(source, tree / source.name)
+        if source.is_dir():
+            # With new times, or cargo would take the last run's mutant for this source.
+            shutil.copytree(source, tree / source.name, copy_function=shutil.copy)
+        else:
+            shutil.copy(source, tree / source.name)
     return tree
 
 
@@ -181,11 +208,42 @@ def failing(program, names):
         run.wait()
 
 
+def seen_red(all_of_them, wanted):
+    """Runs each model (or those wanted) on one mutant after another until it fails."""
+    for name, old, new in VARIANTS:
+        path = ROOT / "src" / "core" / name
+        source = path.read_text()
+        if old not in source:
+            sys.exit(f"{name} no longer has: {old}")
+        line = line_of(source, source.index(old))
+        all_of_them.append((path, line, f"variant {' '.join(new.split()) or 'without it'}"[:48], source.replace(old, new, 1), ""))
+    tree = copy_tree()
+    listed = subprocess.run([build(tree), "--list"], capture_output=True, text=True).stdout
+    models = [m for m in re.findall(r"^(\w+): test", listed, re.M) if not wanted or m in wanted]
+    for path, line, what, text, _ in all_of_them:
+        if not models:
+            break
+        target = tree / path.relative_to(ROOT)
+        target.write_text(text)
+        program = build(tree)
+        shutil.copy(path, target)
+        os.utime(target)
+        if not program:
+            print(f"{path.relative_to(ROOT)}:{line} {what}: does not compile")
+        for model in [m for m in models if program and failing(program, [m])]:
+            print(f"{model:50} fails with {path.relative_to(ROOT)}:{line} {what}", flush=True)
+            models.remove(model)
+    print("never seen to fail:", ", ".join(models) or "none")
+    return 1 if models else 0
+
+
 def main(arguments):
     wanted = [a for a in arguments if not a.startswith("-")]
     all_of_them = [m for m in mutants() if not wanted or any(f"{m[0].name}:{m[1]}".startswith(w) for w in wanted)]
     if HISTORIES:
         all_of_them = [m for m in all_of_them if m[2].startswith("delay")]
+    if "--models" in arguments:
+        return seen_red(list(mutants()), wanted)
     if "--list" in arguments:
         for path, line, what, _, _ in all_of_them:
             print(f"{path.relative_to(ROOT)}:{line} {what}")
