@@ -257,6 +257,16 @@ models! {
         reader.join().unwrap();
     }
 
+    /// X moves up and is then given another value: the sweep overwrites what it left, and the value is ahead of the reader.
+    a_variable_survives_the_sweep |env| {
+        env.fill(&["X=9", "Y=1", "W=1"]);
+        env.writer();
+        let reader = env.spawn(|env| History(&[Some("9"), Some("8")]).check(&env, "X", 2));
+        env.unset("Y");
+        env.set("X", "8");
+        reader.join().unwrap();
+    }
+
     a_bystander_survives_growth |env| {
         env.fill(&["A=1", "X=9", "B=1"]);
         env.writer();
