@@ -67,6 +67,7 @@ pub(crate) fn bring(keep: &Keep, ours: &mut Editor<'_>, theirs: &Theirs) -> Resu
 
     // 1. Entries that are not in their list go, and duplicates. From then on ours is at most as long as theirs. Upwards: what
     // takes the place of an entry was looked at before, and is the only one of its name up to there.
+    // mutant survives: after step 2 the same entries go; only there may be no room for it then (`what_goes_makes_room`)
     for (slot, entry) in ours.list.slots() {
         let hash = ours.hash(slot).get();
         if !theirs.has(entry, hash, len) || ours.twin(entry, hash) != Some(slot) {
@@ -333,6 +334,18 @@ mod tests {
         env.set("F", "1");
         assert_eq!(entries(&env.head).len(), 101);
         assert_eq!(env.store.array().unwrap().capacity(), MIN_SLOTS);
+    }
+
+    #[test]
+    fn what_goes_makes_room() {
+        let env = Env::of(&[]);
+        for i in 0..100 {
+            env.set(&format!("N{i}"), "1");
+        }
+        let list: Vec<CString> = (0..100).map(|i| CString::new(format!("M{i}=1")).unwrap()).collect();
+        env.assign(&list.iter().map(CString::as_c_str).collect::<Vec<_>>());
+        env.set("F", "1");
+        assert_eq!((entries(&env.head).len(), env.store.array().unwrap().capacity()), (101, MIN_SLOTS));
     }
 
     /// An array is used again for a list that leaves at least one slot free besides the terminator.

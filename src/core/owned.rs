@@ -1,7 +1,7 @@
 //! The list of an `Environ`: the array, the head and the moves of [`list`](crate::list), for an owner who gives memory back.
 //!
 //! What a move unlinks is returned, to be retired: readers may still be in it (L4). Nobody but the owner moves the head, so
-//! no move is ever refused.
+//! no move is ever refused. Readers of an `Environ` use its index; the list itself is read under the owner's lock.
 
 use crate::list::{Array, Editor, Head, Moved, Slot};
 use crate::sync::{self, AtomicPtr, Ordering};
@@ -148,6 +148,7 @@ impl Owned {
         let fresh = unsafe { Array::place(at, capacity) };
         // SAFETY: the caller's promise.
         let old = match unsafe { self.editor() } {
+            // mutant survives: the list is read under the owner's lock only
             Some(mut list) => {
                 let old = Memory::of(list.array());
                 never(list.grow(fresh, entry));
@@ -156,6 +157,7 @@ impl Owned {
             None => {
                 // SAFETY: the caller's promise.
                 let mut list = unsafe { Editor::private(&self.head, fresh) };
+                // mutant survives: the list is read under the owner's lock only
                 never(list.add(entry));
                 never(list.publish(ptr::null()));
                 None
