@@ -146,9 +146,9 @@ impl Owned {
     pub unsafe fn grow(&self, at: NonNull<u8>, capacity: usize, entry: *mut c_char) -> Option<Memory> {
         // SAFETY: the caller's promise.
         let fresh = unsafe { Array::place(at, capacity) };
+        // mutant survives: the list is read under the owner's lock only
         // SAFETY: the caller's promise.
         let old = match unsafe { self.editor() } {
-            // mutant survives: the list is read under the owner's lock only
             Some(mut list) => {
                 let old = Memory::of(list.array());
                 never(list.grow(fresh, entry));
