@@ -1,6 +1,7 @@
 //! `getenv`: ours and libc's own, on the same list in the same process, one after the other for each size.
 //!
 //! Names are made of words that real variables have, two or three of them, so that many start alike. Every call's result is checked.
+#![allow(missing_docs)] // criterion's macros make public functions
 #![cfg(target_os = "linux")]
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};

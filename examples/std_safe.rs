@@ -1,0 +1,14 @@
+//! After: the same program as `std_unsafe`, and one macro.
+//!
+//! `cargo run --release --example std_safe 60`
+
+#[cfg(target_os = "linux")]
+mod std_program;
+
+#[cfg(target_os = "linux")]
+mtsafe_env::interpose!();
+
+fn main() {
+    #[cfg(target_os = "linux")]
+    std_program::run();
+}
