@@ -40,8 +40,9 @@ pub(crate) fn adopt<'a>(store: &'a Store, head: &'a Head) -> Result<Editor<'a>, 
 /// the update lock. Compares about as many hashes as the square of the number of entries, 64 at a time, and few names.
 ///
 /// What is in `ours` was in the environment once. A string of somebody else's may have been freed since, so it is looked at
-/// only if it is in their list, too. Otherwise it goes, unread, and that is the one thing a reader can notice who is still in this
-/// array, since before the program assigned `environ`: a variable that both lists hold, each in another string of somebody else's.
+/// only if it is in their list, too. Otherwise the note on its slot tells the hash of its name, and an entry of theirs with that hash
+/// takes its place (with another name, if two names have one hash: then it is as good a place as any). What the program itself
+/// stored into our array has no note, and goes.
 pub(crate) fn bring(keep: &Keep, ours: &mut Editor<'_>, theirs: &Theirs) -> Result<(), Stop> {
     let len = theirs.len;
     let (their_hashes, our_hashes) = keep.scratch(len + ours.array().capacity())?.split_at(len);
@@ -58,11 +59,18 @@ pub(crate) fn bring(keep: &Keep, ours: &mut Editor<'_>, theirs: &Theirs) -> Resu
         // Mostly the next one.
         let found = (place..len).chain(0..place).find(|&i| theirs.theirs.entry(i) == Some(entry));
         place = found.map_or(place, |i| i + 1);
-        match found {
-            Some(i) => ours.hash(slot).set(their_hashes[i].get()),
-            None if keep.owns(entry) => ours.hash(slot).set(hash_of(entry)),
-            None => ours.remove(slot)?,
-        }
+        let hash = match found {
+            Some(i) => their_hashes[i].get(),
+            None if keep.owns(entry) => hash_of(entry),
+            None => match ours.list.noted(ours.list.index(slot)) {
+                Some(hash) => hash & HASH | UNREAD,
+                None => {
+                    ours.remove(slot)?;
+                    continue;
+                }
+            },
+        };
+        ours.hash(slot).set(hash);
     }
 
     // 1. Entries that are not in their list go, and duplicates. From then on ours is at most as long as theirs. Upwards: what
@@ -70,7 +78,12 @@ pub(crate) fn bring(keep: &Keep, ours: &mut Editor<'_>, theirs: &Theirs) -> Resu
     // mutant survives: after step 2 the same entries go; only there may be no room for it then (`what_goes_makes_room`)
     for (slot, entry) in ours.list.slots() {
         let hash = ours.hash(slot).get();
-        if !theirs.has(entry, hash, len) || ours.twin(entry, hash) != Some(slot) {
+        let stays = if hash & UNREAD == 0 {
+            theirs.has(entry, hash, len) && ours.twin(entry, hash) == Some(slot)
+        } else {
+            equal(their_hashes, hash & HASH).next().is_some() && ours.first_of(hash & HASH) == Some(slot)
+        };
+        if !stays {
             ours.remove(slot)?;
         }
     }
@@ -85,30 +98,41 @@ pub(crate) fn bring(keep: &Keep, ours: &mut Editor<'_>, theirs: &Theirs) -> Resu
         match ours.twin(entry, hash) {
             Some(slot) => {
                 ours.list.replace(slot, entry);
+                ours.hash(slot).set(hash);
             }
             None if ours.list.room() > 0 => ours.add(entry, hash)?,
             // Only if the owner of a string renamed it since step 1.
             None => return Err(Stop::Moved),
         }
     }
+
+    // 3. What is still unread had the hash of a name in their list, but another name.
+    for (slot, _) in ours.list.slots() {
+        if ours.hash(slot).get() & UNREAD != 0 {
+            ours.remove(slot)?;
+        }
+    }
     Ok(())
 }
+
+/// The bits of a hash that count here.
+const HASH: u32 = UNREAD - 1;
+/// Beside the hash of what is in a slot: it came from the note, the entry must not be looked at.
+const UNREAD: u32 = 1 << 31;
 
 /// The hash of an entry's name, or of no name.
 fn hash_of(entry: *const c_char) -> u32 {
     // SAFETY: entries of proper lists.
-    entry::hash(&[unsafe { entry::name_of(entry) }.unwrap_or_default()]) as u32
+    unsafe { entry::name_hash(entry) & HASH }
 }
 
-/// The numbers below `hashes.len()` whose hash is `hash`.
+/// The numbers below `hashes.len()` whose hash is `hash`, read or unread.
 fn equal(hashes: &[Cell<u32>], hash: u32) -> impl Iterator<Item = usize> {
     const STEP: usize = 64; // a length that compilers turn into a few wide comparisons
+    let same = move |other: &Cell<u32>| other.get() & HASH == hash;
     let steps = hashes.chunks(STEP).enumerate();
-    let hits =
-        steps.filter(move |(_, step)| step.iter().fold(false, |any, other| any | (other.get() == hash)));
-    hits.flat_map(|(i, step)| (i * STEP..).zip(step))
-        .filter(move |(_, other)| other.get() == hash)
-        .map(|(i, _)| i)
+    let hits = steps.filter(move |(_, step)| step.iter().fold(false, |any, other| any | same(other)));
+    hits.flat_map(|(i, step)| (i * STEP..).zip(step)).filter(move |(_, other)| same(other)).map(|(i, _)| i)
 }
 
 /// The list to adopt, as long as it was when it was counted. Its owner may shorten it meanwhile.
@@ -166,14 +190,25 @@ impl<'a> Ours<'a, '_> {
         &self.hashes[self.list.index(slot)]
     }
 
-    /// The first slot with the name of `entry`, whose hash is `hash`.
-    fn twin(&self, entry: *const c_char, hash: u32) -> Option<*const Slot> {
+    /// The slots of the list that hold `hash`. (What lies behind the list, in the last slot, holds nothing.)
+    fn holding(&self, hash: u32) -> impl Iterator<Item = (*const Slot, *mut c_char)> {
         let first = self.list.room();
-        equal(&self.hashes[first..], hash).find_map(|i| {
-            let (slot, other) = self.list.slot(first + i);
-            // SAFETY: entries of proper lists.
-            (!other.is_null() && unsafe { entry::same_name(other, entry) }).then_some(slot)
-        })
+        let slots = equal(&self.hashes[first..], hash).map(move |i| self.list.slot(first + i));
+        slots.filter(|(_, entry)| !entry.is_null())
+    }
+
+    fn first_of(&self, hash: u32) -> Option<*const Slot> {
+        self.holding(hash).next().map(|(slot, _)| slot)
+    }
+
+    /// The first slot with the name of `entry`, whose hash is `hash`; of one that is unread the hash decides.
+    fn twin(&self, entry: *const c_char, hash: u32) -> Option<*const Slot> {
+        let mut slots = self.holding(hash);
+        let same = |&(slot, other): &(*const Slot, *mut c_char)| {
+            // SAFETY: what is not unread is an entry of theirs, or ours for ever.
+            self.hash(slot).get() & UNREAD != 0 || unsafe { entry::same_name(other, entry) }
+        };
+        slots.find(same).map(|(slot, _)| slot)
     }
 
     fn remove(&mut self, slot: *const Slot) -> Result<(), Moved> {

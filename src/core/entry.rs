@@ -167,6 +167,16 @@ pub(crate) fn hash(parts: &[&[u8]]) -> u64 {
     hasher.finish()
 }
 
+/// A hash of an entry's name, or of no name.
+///
+/// # Safety
+/// - `entry` is a readable NUL-terminated string.
+pub(crate) unsafe fn name_hash(entry: *const c_char) -> u32 {
+    // SAFETY: the caller's promise.
+    let name = unsafe { name_of(entry) }.unwrap_or_default();
+    (hash(&[name]) >> 32) as u32
+}
+
 /// Bytes that `NAME=VALUE` and its NUL take, or `None` if no address space could hold them.
 pub(crate) fn size(name: &[u8], value: &[u8]) -> Option<usize> {
     name.len().checked_add(value.len())?.checked_add(2)

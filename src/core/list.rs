@@ -57,7 +57,7 @@
 //! | read, hit | at the load of the slot, or at the last moment before it at which the entry was still in the list |
 //! | read, miss | at the load of the head, or at the removal of the last entry of that name after it |
 
-use crate::entry::{Name, Wanted};
+use crate::entry::{self, Name, Wanted};
 use crate::sync::{self, AtomicPtr, Ordering, const_new};
 use core::cell::Cell;
 use core::ffi::c_char;
@@ -214,7 +214,7 @@ impl<L: Fn(&Slot) -> *mut c_char> Iterator for Slots<L> {
 }
 
 /// An array of ours: this header, then `capacity` slots, then the padding, which is never touched (so never resident, but for
-/// small arrays). It describes itself, no other word needs to agree with it.
+/// small arrays), then a note on each slot. It describes itself, no other word needs to agree with it.
 #[repr(C)]
 #[derive(Debug)]
 pub(crate) struct Array {
@@ -226,13 +226,28 @@ pub(crate) struct Array {
     lowest: Cell<*const Slot>,
 }
 
+/// What an editor knows of a slot without looking at the entry in it, whose owner may have freed it since it left the
+/// environment: the hash of its name, and half of the address, by which it is seen whether the slot still holds that entry. Only
+/// under the update lock.
+struct Note(Cell<u64>);
+
+impl Note {
+    fn set(&self, entry: *const c_char, hash: u32) {
+        self.0.set(u64::from(hash) << 32 | u64::from(entry.addr() as u32));
+    }
+
+    fn hash(&self, entry: *const c_char) -> Option<u32> {
+        (self.0.get() as u32 == entry.addr() as u32).then_some((self.0.get() >> 32) as u32)
+    }
+}
+
 /// Slots of memory per slot of capacity: as many again for L7.
 const PADDED: usize = if cfg!(loom) { 1 } else { 2 };
 
 impl Array {
     /// Bytes of an array of `capacity` slots, or `None` if no address space could hold it.
     pub(crate) fn bytes(capacity: usize) -> Option<usize> {
-        capacity.checked_mul(PADDED * size_of::<Slot>())?.checked_add(size_of::<Array>())
+        capacity.checked_mul(PADDED * size_of::<Slot>() + size_of::<Note>())?.checked_add(size_of::<Array>())
     }
 
     /// Makes an array, holding an empty list, in fresh memory.
@@ -272,6 +287,15 @@ impl Array {
     fn starts_at(&self, first: *const Slot) {
         self.first.set(first);
         self.lowest.set(self.lowest.get().min(first));
+    }
+
+    /// The note on a slot of this array.
+    fn note(&self, slot: *const Slot) -> &Note {
+        let i = (slot.addr() - self.base().addr()) / size_of::<Slot>();
+        let notes =
+            ptr::from_ref(self).addr() + size_of::<Array>() + PADDED * self.capacity * size_of::<Slot>();
+        // SAFETY: by construction there is a note for each slot; `place` exposed the memory, and zero is a note.
+        unsafe { &*ptr::with_exposed_provenance::<Note>(notes).add(i) }
     }
 
     /// True if `slot` is one of this array's.
@@ -398,6 +422,7 @@ impl<'a> Editor<'a> {
         below.store(first.own());
         self.move_head(below)?;
         below.store(entry);
+        self.note(below, entry);
         Ok(())
     }
 
@@ -407,8 +432,21 @@ impl<'a> Editor<'a> {
         let slot = unsafe { &*slot };
         let old = slot.own();
         slot.store(entry);
+        self.note(slot, entry);
         self.sweep(|stale| stale == old);
         old
+    }
+
+    /// Notes what was just stored into a slot: an entry that can be looked at.
+    fn note(&self, slot: *const Slot, entry: *mut c_char) {
+        // SAFETY: L2: what is stored is a string.
+        self.array.note(slot).set(entry, unsafe { entry::name_hash(entry) });
+    }
+
+    /// The hash of the name of the entry in slot `i`, which is not looked at; `None` if the program stored it.
+    pub(crate) fn noted(&self, i: usize) -> Option<u32> {
+        let (slot, entry) = self.slot(i);
+        self.array.note(slot).hash(entry)
     }
 
     /// Restores L6 after the entries that `gone` tells were unlinked. Not before: until then they are live.
@@ -432,6 +470,7 @@ impl<'a> Editor<'a> {
         let old = victim.own();
         if slot != self.first {
             victim.store(first.own());
+            self.array.note(slot).0.set(self.array.note(self.first).0.get());
         }
         self.move_head(next)?;
         self.sweep(|stale| stale == old);
@@ -464,6 +503,7 @@ impl<'a> Editor<'a> {
             unsafe {
                 (from, to) = (from.sub(1), to.sub(1));
                 (*to).store((*from).own());
+                self.array.note(to).0.set(self.array.note(from).0.get());
             }
         }
         self.move_head(to)?;
@@ -479,9 +519,10 @@ impl<'a> Editor<'a> {
         let first = unsafe { fresh.last().sub(live + 1) };
         let mut to = first;
         for entry in core::iter::once(entry).chain(self.slots().take(live).map(|(_, entry)| entry)) {
-            // SAFETY: `live + 1` slots lie between `first` and the last.
+            // SAFETY: `live + 1` slots lie between `first` and the last; L2: the list is live, its entries are strings.
             unsafe {
                 (*to).store(entry);
+                fresh.note(to).set(entry, entry::name_hash(entry));
                 to = to.add(1);
             }
         }
@@ -561,8 +602,8 @@ pub(crate) mod tests {
 
     #[test]
     fn an_array_describes_itself() {
-        assert_eq!(Array::bytes(4), Some(size_of::<Array>() + 2 * 4 * size_of::<usize>()));
-        assert_eq!(Array::bytes(usize::MAX / 16), None);
+        assert_eq!(Array::bytes(4), Some(size_of::<Array>() + 3 * 4 * size_of::<usize>()));
+        assert_eq!(Array::bytes(usize::MAX / 24), None);
         assert_eq!(Array::bytes(usize::MAX), None);
         let array = array(4);
         assert_eq!(array.capacity(), 4);
@@ -584,8 +625,8 @@ pub(crate) mod tests {
             assert!(unsafe { &*at }.own().is_null());
             at = at.wrapping_add(1);
         }
-        let end = ptr::from_ref(array).addr() + Array::bytes(4).unwrap();
-        assert_eq!(at.wrapping_add(1).addr(), end);
+        let notes = ptr::from_ref(array).addr() + Array::bytes(4).unwrap() - 4 * size_of::<Note>();
+        assert_eq!(at.wrapping_add(1).addr(), notes);
     }
 
     /// No slot below the head names an entry that has left the list, whichever move unlinked it (L6).
