@@ -1,7 +1,7 @@
 //! The only switch between the machine and the model checker in this package: atomics, the lock, memory, the hash.
 //!
-//! With `--cfg loom` alone, as in your own models, crossbeam's epochs are not part of the model, and memory is not tracked. With
-//! `--cfg loom --cfg crossbeam_loom`, as in ours, both are.
+//! With `--cfg loom` alone, as in other people's models, crossbeam's epochs are not part of the model: memory may be given back during a
+//! later execution, and so is not tracked. With `--cfg loom --cfg crossbeam_loom`, as in ours, both are.
 
 use std::alloc::Layout;
 use std::ptr::NonNull;
@@ -55,18 +55,18 @@ pub(crate) unsafe fn free(at: NonNull<u8>, layout: Layout) {
 
 /// Stands for the plain bytes of an object, which loom cannot see: a read that is not ordered after the write fails the model.
 #[derive(Debug, Default)]
-pub(crate) struct Traced(#[cfg(loom)] loom::cell::UnsafeCell<()>);
+pub(crate) struct Traced(#[cfg(all(loom, crossbeam_loom))] loom::cell::UnsafeCell<()>);
 
 impl Traced {
     #[inline(always)]
     pub(crate) fn wrote(&self) {
-        #[cfg(loom)]
+        #[cfg(all(loom, crossbeam_loom))]
         self.0.with_mut(|_| ());
     }
 
     #[inline(always)]
     pub(crate) fn read(&self) {
-        #[cfg(loom)]
+        #[cfg(all(loom, crossbeam_loom))]
         self.0.with(|_| ());
     }
 }

@@ -2,11 +2,15 @@
 
 #![cfg(all(target_os = "linux", feature = "std", not(loom)))]
 
+mod builds;
+
 use mtsafe_env::{Batch, Reason, Scope, Status};
 use std::env::VarError;
 use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::panic::catch_unwind;
+use std::path::Path;
+use std::process::Command;
 use std::thread;
 
 // Each test has variables of its own: they share the process.
@@ -15,6 +19,66 @@ use std::thread;
 fn libc_is_not_interposed_here() {
     assert_eq!(mtsafe_env::status(), Status::NotInterposed);
     assert!(!mtsafe_env::interposed());
+}
+
+/// Runs one test of this binary again, with `library` preloaded.
+fn again_with(library: &Path, test: &str) {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env("LD_PRELOAD", library)
+        .env("FACE_AGAIN", "1")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// Beside the preload library, the functions of the crate are its functions: one lock, whoever writes.
+#[test]
+fn under_the_preload_library() {
+    const ROUNDS: u32 = 2_000;
+    if std::env::var_os("FACE_AGAIN").is_none() {
+        let args = ["build", "--quiet", "--release", "--package", "mtsafe-env-preload"];
+        let target = builds::cargo(Path::new(env!("CARGO_MANIFEST_DIR")), "preload", &args, "");
+        return again_with(&target.join("release/libmtsafe_env_preload.so"), "under_the_preload_library");
+    }
+    assert_eq!(mtsafe_env::status(), Status::Preloaded);
+    assert!(mtsafe_env::interposed());
+    let mut batch = Batch::new();
+    batch.set("FACE_PRE_A", "1").unwrap().set("FACE_PRE_B", "1").unwrap().remove("FACE_PRE_A").unwrap();
+    batch.publish().unwrap();
+    assert_eq!(mtsafe_env::var_os("FACE_PRE_A"), None);
+    assert_eq!(mtsafe_env::var("FACE_PRE_B").as_deref(), Ok("1"));
+    assert_eq!(mtsafe_env::snapshot().get("FACE_PRE_B"), Some("1".as_ref()));
+    thread::scope(|threads| {
+        threads.spawn(|| {
+            for round in 0..ROUNDS {
+                mtsafe_env::set_var("FACE_PRE_A", round.to_string());
+                assert_eq!(mtsafe_env::var("FACE_PRE_A"), Ok(round.to_string()));
+                mtsafe_env::remove_var("FACE_PRE_A");
+                assert_eq!(mtsafe_env::var_os("FACE_PRE_A"), None);
+            }
+        });
+        for round in 0..ROUNDS {
+            // SAFETY: C's function is the preload library's: safe beside any reader.
+            unsafe { std::env::set_var("FACE_PRE_C", round.to_string()) };
+            assert_eq!(mtsafe_env::var("FACE_PRE_C"), Ok(round.to_string()));
+        }
+    });
+    // Nothing of this was made by the copy in this binary.
+    assert_eq!(mtsafe_env::process::retained_bytes(), 0);
+}
+
+/// Somebody else's definition of one of the six is noticed.
+#[test]
+fn beside_a_foreign_definition() {
+    if std::env::var_os("FACE_AGAIN").is_none() {
+        let text = "int putenv(char *string) { return string == 0; }";
+        return again_with(&builds::c_library("foreign", text), "beside_a_foreign_definition");
+    }
+    assert_eq!(mtsafe_env::status(), Status::Foreign);
+    assert!(!mtsafe_env::interposed());
+    mtsafe_env::set_var("FACE_FOREIGN", "1");
+    assert_eq!(mtsafe_env::var("FACE_FOREIGN").as_deref(), Ok("1"));
 }
 
 #[test]
@@ -82,7 +146,7 @@ fn out_of_memory_is_an_error() {
     const LARGE: usize = 256 << 20;
     if std::env::var_os("FACE_NO_MEMORY").is_none() {
         let this = std::env::current_exe().unwrap();
-        let output = std::process::Command::new(this)
+        let output = Command::new(this)
             .args(["--exact", "out_of_memory_is_an_error"])
             .env("FACE_NO_MEMORY", "1")
             .output()
@@ -188,7 +252,7 @@ fn a_batch_is_all_or_nothing() {
 fn batches_are_bounded() {
     if std::env::var_os("FACE_BATCHES").is_none() {
         let this = std::env::current_exe().unwrap();
-        let mut child = std::process::Command::new(this);
+        let mut child = Command::new(this);
         let output =
             child.args(["--exact", "batches_are_bounded"]).env("FACE_BATCHES", "1").output().unwrap();
         assert!(output.status.success(), "{output:?}");
