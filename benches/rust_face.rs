@@ -2,7 +2,6 @@
 //!
 //! On 1 and 2 threads, alone and beside a thread that changes another variable without pause. Not interposed, so that
 //! std's calls are libc's; the writer uses each one's own `set_var`. Times are per read and thread.
-#![allow(missing_docs)] // criterion's macros make public functions
 #![allow(missing_docs)] // criterion's macros define a public function
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
