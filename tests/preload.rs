@@ -177,7 +177,7 @@ mod musl {
 fn race() -> Command {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     Command::new(
-        BUILT.get_or_init(|| common::build(&["--example", "race"], "race", &scratch().join("preload"))),
+        BUILT.get_or_init(|| common::build(&["-p", "mtsafe-env-preload", "--example", "race"], "race", &scratch().join("preload"))),
     )
 }
 
