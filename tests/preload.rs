@@ -176,9 +176,9 @@ mod musl {
 /// The example: the demonstration of the README.
 fn race() -> Command {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    Command::new(
-        BUILT.get_or_init(|| common::build(&["-p", "mtsafe-env-preload", "--example", "race"], "race", &scratch().join("preload"))),
-    )
+    Command::new(BUILT.get_or_init(|| {
+        common::build(&["-p", "mtsafe-env-preload", "--example", "race"], "race", &scratch().join("preload"))
+    }))
 }
 
 #[test]
