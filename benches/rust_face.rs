@@ -52,7 +52,7 @@ fn reads(criterion: &mut Criterion) {
     let name = "BENCH_0"; // new ones come first
     let environ: Environ = mtsafe_env::Environ::from_process();
     // Lengths of the two values differ, so that each change is one.
-    let value = |i: usize| if i % 2 == 0 { "even" } else { "odd" };
+    let value = |i: usize| if i.is_multiple_of(2) { "even" } else { "odd" };
     let ours = |i| mtsafe_env::set_var("BENCH_WRITTEN", value(i));
     // SAFETY: the readers are std's own, which take its lock, and ours, which do not care for the list libc makes of it as long as no
     // name is new: libc stores one pointer.
