@@ -486,6 +486,12 @@ impl<'a> Editor<'a> {
     /// Restores L6 after [`clear`](Self::clear).
     pub(crate) fn forget(&self) {
         self.sweep(|_| true);
+        self.needs_no_sweep(); // all below is null now, nothing of it is ever to be swept
+    }
+
+    /// What is below the head needs no sweep: nobody keeps pointers there.
+    pub(crate) fn needs_no_sweep(&self) {
+        self.array.lowest.set(self.first);
     }
 
     /// Closes the gap that a program leaves when it ends the list early (`environ[i] = NULL`): moves the entries up, last one

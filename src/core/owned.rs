@@ -69,7 +69,9 @@ impl Owned {
     /// - the caller holds the owner's lock for the life of the editor.
     unsafe fn editor(&self) -> Option<Editor<'_>> {
         // SAFETY: the caller's promise; the array is ours.
-        unsafe { Editor::live(&self.head, self.array()?) }
+        let list = unsafe { Editor::live(&self.head, self.array()?) }?;
+        list.needs_no_sweep(); // no program has pointers into this list
+        Some(list)
     }
 
     /// Slots of the array, terminator included; and how many of them are free below the head. Under the owner's lock.
