@@ -8,10 +8,13 @@
 //! new one by the ordinary moves of [`list`](crate::list), while the head points elsewhere. A variable that is in both lists is
 //! found by such a reader as it is beside any other writer.
 
-use crate::entry;
+use crate::entry::{self, HASH};
+use crate::hints::Hint;
+use crate::inherited;
 use crate::keep::Keep;
 use crate::list::{Editor, Head, Moved, Slot, slots};
 use crate::store::{MIN_SLOTS, Stop, Store};
+use crate::sync;
 use core::cell::Cell;
 use core::ffi::c_char;
 
@@ -44,7 +47,7 @@ pub(crate) fn adopt<'a>(store: &'a Store, head: &'a Head) -> Result<Editor<'a>, 
 /// takes its place (with another name, if two names have one hash: then it is as good a place as any). What the program itself
 /// stored into our array has no note, and goes.
 pub(crate) fn bring(keep: &Keep, ours: &mut Editor<'_>, theirs: &Theirs) -> Result<(), Stop> {
-    let len = theirs.len;
+    let (len, initial) = (theirs.len, sync::initial_strings());
     let (their_hashes, our_hashes) = keep.scratch(len + ours.array().capacity())?.split_at(len);
     let theirs = Hashed { theirs, hashes: their_hashes };
     for (i, hash) in their_hashes.iter().enumerate() {
@@ -63,7 +66,7 @@ pub(crate) fn bring(keep: &Keep, ours: &mut Editor<'_>, theirs: &Theirs) -> Resu
             Some(i) => their_hashes[i].get(),
             None if keep.owns(entry) => hash_of(entry),
             None => match ours.list.noted(ours.list.index(slot)) {
-                Some(hash) => hash & HASH | UNREAD,
+                Some(hint) => hint.hash | UNREAD,
                 None => {
                     ours.remove(slot)?;
                     continue;
@@ -95,12 +98,15 @@ pub(crate) fn bring(keep: &Keep, ours: &mut Editor<'_>, theirs: &Theirs) -> Resu
         if theirs.has(entry, hash, i) {
             continue; // only the first of a name
         }
+        // SAFETY: an entry of a proper list.
+        let fixed = keep.owns(entry) || unsafe { inherited::is_fixed(&initial, entry) };
+        let hint = Hint { hash, fixed };
         match ours.twin(entry, hash) {
             Some(slot) => {
-                ours.list.replace(slot, entry);
+                ours.list.replace(slot, entry, Some(hint));
                 ours.hash(slot).set(hash);
             }
-            None if ours.list.room() > 0 => ours.add(entry, hash)?,
+            None if ours.list.room() > 0 => ours.add(entry, hint)?,
             // Only if the owner of a string renamed it since step 1.
             None => return Err(Stop::Moved),
         }
@@ -115,15 +121,13 @@ pub(crate) fn bring(keep: &Keep, ours: &mut Editor<'_>, theirs: &Theirs) -> Resu
     Ok(())
 }
 
-/// The bits of a hash that count here.
-const HASH: u32 = UNREAD - 1;
 /// Beside the hash of what is in a slot: it came from the note, the entry must not be looked at.
 const UNREAD: u32 = 1 << 31;
 
 /// The hash of an entry's name, or of no name.
 fn hash_of(entry: *const c_char) -> u32 {
     // SAFETY: entries of proper lists.
-    unsafe { entry::name_hash(entry) & HASH }
+    unsafe { entry::name_hash(entry) }
 }
 
 /// The numbers below `hashes.len()` whose hash is `hash`, read or unread.
@@ -217,9 +221,9 @@ impl<'a> Ours<'a, '_> {
         Ok(())
     }
 
-    fn add(&mut self, entry: *mut c_char, hash: u32) -> Result<(), Moved> {
-        self.list.add(entry)?;
-        self.hashes[self.list.room()].set(hash);
+    fn add(&mut self, entry: *mut c_char, hint: Hint) -> Result<(), Moved> {
+        self.list.add(entry, Some(hint))?;
+        self.hashes[self.list.room()].set(hint.hash);
         Ok(())
     }
 }
@@ -227,6 +231,7 @@ impl<'a> Ours<'a, '_> {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::hints::GROUP;
     use crate::list::tests::{entries, foreign, store_at};
     use core::ffi::CStr;
     use std::ffi::CString;
@@ -398,10 +403,13 @@ mod tests {
             assert_eq!(entries(&env.head).len(), second + 1);
             (before, env.store.array().unwrap().capacity())
         };
+        let rounded = |slots: usize| slots.next_multiple_of(GROUP);
         assert_eq!(after(0, MIN_SLOTS - 2), (MIN_SLOTS, MIN_SLOTS));
-        assert_eq!(after(0, MIN_SLOTS - 1), (MIN_SLOTS, 2 * (MIN_SLOTS + 1)));
-        assert_eq!(after(0, 3 * MIN_SLOTS), (MIN_SLOTS, 2 * (3 * MIN_SLOTS + 2)));
-        assert_eq!(after(MIN_SLOTS, 3 * MIN_SLOTS).1, 2 * (3 * MIN_SLOTS + 2));
-        assert_eq!(after(2 * MIN_SLOTS, 3 * MIN_SLOTS), (4 * MIN_SLOTS + 4, 4 * MIN_SLOTS + 4));
+        assert_eq!(after(0, MIN_SLOTS - 1), (MIN_SLOTS, rounded(2 * (MIN_SLOTS + 1))));
+        let large = rounded(2 * (3 * MIN_SLOTS + 2));
+        assert_eq!(after(0, 3 * MIN_SLOTS), (MIN_SLOTS, large));
+        assert_eq!(after(MIN_SLOTS, 3 * MIN_SLOTS).1, large);
+        let half = rounded(2 * (2 * MIN_SLOTS + 2));
+        assert_eq!(after(2 * MIN_SLOTS, 3 * MIN_SLOTS), (half, half));
     }
 }

@@ -23,8 +23,9 @@
 //! | `[batch]` | `Batches::begin` | `Store::get` | the move of the head away from the spare |
 
 use crate::adopt::{self, Theirs};
-use crate::entry::{self, Name};
+use crate::entry::{self, Key, Name};
 use crate::error::Error;
+use crate::hints::Hint;
 use crate::list::{Array, Editor, Head};
 use crate::store::{self, MIN_SLOTS, Stop, Store};
 use crate::sync::{self, AtomicPtr, AtomicUsize, Ordering, const_new};
@@ -84,7 +85,7 @@ impl Store {
             // Acquire [batch]: pairs with Release in `begin`. Without it loom `a_batch_is_seen_whole` fails.
             let before = self.batch.begun.load(Ordering::Acquire);
             // SAFETY: the caller's promise.
-            let value = unsafe { head.get(name) };
+            let value = unsafe { self.value(head, name) };
             // Relaxed: every slot load before it acquires, so who met an edit of a batch sees that batch counted.
             if self.batch.begun.load(Ordering::Relaxed) == before {
                 return value;
@@ -127,7 +128,9 @@ impl Store {
 
     /// True if `change` would change nothing. Under the lock.
     fn holds(&self, list: &Editor<'_>, &(name, value): &Change<'_>) -> bool {
-        let Some((slot, _)) = store::first_and_last(list, name) else { return value.is_none() };
+        let Some((slot, _)) = Key::new(&name).and_then(|key| store::first_and_last(list, key)) else {
+            return value.is_none();
+        };
         // SAFETY: L1: a slot of the list.
         let entry = unsafe { &*slot }.load();
         // SAFETY: L2, L4: an entry in the list.
@@ -167,19 +170,21 @@ impl Store {
         let mut ours = unsafe { Editor::private(head, array) };
         adopt::bring(&self.keep, &mut ours, &theirs)?;
         for &(name, value) in changes {
+            let Some(key) = Key::new(&name) else { return Err(Stop::Moved) }; // it was looked at: cannot be
             let Some(value) = value else {
-                store::remove_all(&mut ours, name)?;
+                store::remove_all(&mut ours, key)?;
                 continue;
             };
             // Memory that is missing is fetched, and the spare edited again: nothing of it is published.
             let string = self.keep.string(name, value)?;
-            if store::replace(&mut ours, name, string)? {
+            let hint = Hint { hash: key.hash, fixed: true };
+            if store::replace(&mut ours, key, string, hint)? {
                 continue;
             }
             if ours.room() == 0 {
                 return Err(Stop::Moved); // only if the owner of a string renamed it since
             }
-            ours.add(string)?;
+            ours.add(string, Some(hint))?;
         }
         // Both before the move: should we not return from it (see `process`), each array is known, whichever is live.
         self.batch.set_spare(list.array());

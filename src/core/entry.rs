@@ -1,10 +1,12 @@
 //! The bytes of one entry, a NUL-terminated `NAME=VALUE`: match, compare, compose.
 //!
 //! # Invariants
-//! - E1: no loop here reads past an entry's NUL. Every byte is compared or tested before the next one is touched.
+//! - E1: no loop here reads past an entry's NUL. Every byte is compared or tested before the next one is touched. (What reads several
+//!   bytes at once is in `wide`.)
 //! - E2: an entry without `=`, or with nothing before it, has no name: it is carried along and never matched.
 
 use crate::sync::byte;
+use crate::wide;
 use core::ffi::c_char;
 use core::hash::Hasher;
 
@@ -15,6 +17,9 @@ pub trait Name: Copy {
     /// # Safety
     /// - no byte before `i` was 0.
     unsafe fn at(self, i: usize) -> u8;
+
+    /// Its bytes, or `None` if no entry can have this name: it is empty, or has a `=` or a NUL in it.
+    fn bytes(&self) -> Option<&[u8]>;
 }
 
 /// A name as C passes it. Invariant: a readable NUL-terminated string.
@@ -38,12 +43,72 @@ impl Name for CName {
         // SAFETY: the string is readable up to its NUL, and no NUL came before `i`.
         unsafe { byte(self.0.add(i)) }
     }
+
+    #[inline(always)]
+    fn bytes(&self) -> Option<&[u8]> {
+        // SAFETY: the invariant.
+        let len = unsafe { wide::length(self.0) };
+        // SAFETY: `len` bytes were looked at, none of them NUL, and one more that was NUL or `=`.
+        let (name, end) = unsafe { (core::slice::from_raw_parts(self.0, len), *self.0.add(len)) };
+        (end == 0 && len > 0).then_some(name)
+    }
 }
 
 impl Name for &[u8] {
     #[inline(always)]
     unsafe fn at(self, i: usize) -> u8 {
         self.get(i).copied().unwrap_or(0)
+    }
+
+    #[inline(always)]
+    fn bytes(&self) -> Option<&[u8]> {
+        is_name(self).then_some(self)
+    }
+}
+
+/// A name to look for with hints: its bytes and their hash.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Key<'a> {
+    pub(crate) name: &'a [u8],
+    pub(crate) hash: u32,
+}
+
+impl<'a> Key<'a> {
+    /// `None` if no entry can have this name.
+    #[inline(always)]
+    pub(crate) fn new<N: Name>(name: &'a N) -> Option<Key<'a>> {
+        let name = name.bytes()?;
+        Some(Key { name, hash: hash_name(name) })
+    }
+
+    /// The name of `entry`, if it has one.
+    ///
+    /// # Safety
+    /// - `entry` is a readable NUL-terminated string, whose name nobody changes while the key is used.
+    pub(crate) unsafe fn of(entry: *const c_char) -> Option<Key<'a>> {
+        // SAFETY: the caller's promise.
+        let name = unsafe { name_of(entry) }?;
+        Some(Key { name, hash: hash_name(name) })
+    }
+
+    /// Where the value of `entry` starts if its name is this one. Wait-free; reads at most the name's bytes and the `=`.
+    ///
+    /// # Safety
+    /// - `entry` is a readable NUL-terminated string.
+    pub(crate) unsafe fn value_in(&self, entry: *const c_char) -> Option<*const c_char> {
+        // SAFETY: the caller's promise.
+        unsafe { value_if(entry, self.name) }
+    }
+
+    /// The same, faster: reads at most the name's bytes and [`BEYOND`](wide::BEYOND) more.
+    ///
+    /// # Safety
+    /// - `entry` is fixed (H1 of `hints`).
+    #[inline(always)]
+    pub(crate) unsafe fn value_in_fixed(&self, entry: *const c_char) -> Option<*const c_char> {
+        let len = self.name.len();
+        // SAFETY: the caller's promise; a name has no NUL.
+        unsafe { wide::is_named(entry.cast(), self.name.as_ptr(), len).then(|| entry.add(len + 1)) }
     }
 }
 
@@ -130,16 +195,11 @@ pub(crate) unsafe fn same_name(a: *const c_char, b: *const c_char) -> bool {
 /// - `entry` is a readable NUL-terminated string, not changed while the name is used.
 pub(crate) unsafe fn name_of<'a>(entry: *const c_char) -> Option<&'a [u8]> {
     let entry: *const u8 = entry.cast();
-    let mut i = 0;
-    loop {
-        // SAFETY: E1: no byte before `i` was NUL.
-        match unsafe { byte(entry.add(i)) } {
-            0 => return None,
-            // SAFETY: `i` bytes were read.
-            b'=' => return (i > 0).then(|| unsafe { core::slice::from_raw_parts(entry, i) }),
-            _ => i += 1,
-        }
-    }
+    // SAFETY: the caller's promise.
+    let len = unsafe { wide::length(entry) };
+    // SAFETY: `len` bytes were looked at, none of them NUL, and one more.
+    let (name, end) = unsafe { (core::slice::from_raw_parts(entry, len), byte(entry.add(len))) };
+    (end == b'=' && len > 0).then_some(name)
 }
 
 /// True if the string at `text` is exactly `bytes`. Reads no further than the first difference.
@@ -159,6 +219,7 @@ pub(crate) unsafe fn is(text: *const c_char, bytes: &[u8]) -> bool {
 }
 
 /// A hash of the bytes of `parts`, one after the other: all of its bits depend on all of them.
+#[inline(always)]
 pub(crate) fn hash(parts: &[&[u8]]) -> u64 {
     let mut hasher = rustc_hash::FxHasher::default();
     for part in parts {
@@ -167,14 +228,22 @@ pub(crate) fn hash(parts: &[&[u8]]) -> u64 {
     hasher.finish()
 }
 
-/// A hash of an entry's name, or of no name.
+/// The bits of the hash of a name. One is left to who keeps hashes.
+pub(crate) const HASH: u32 = (1 << 31) - 1;
+
+/// The hash of a name, [`HASH`] bits of it.
+#[inline(always)]
+pub(crate) fn hash_name(name: &[u8]) -> u32 {
+    hash(&[name]) as u32 & HASH
+}
+
+/// The hash of an entry's name, or of no name.
 ///
 /// # Safety
 /// - `entry` is a readable NUL-terminated string.
 pub(crate) unsafe fn name_hash(entry: *const c_char) -> u32 {
     // SAFETY: the caller's promise.
-    let name = unsafe { name_of(entry) }.unwrap_or_default();
-    (hash(&[name]) >> 32) as u32
+    hash_name(unsafe { name_of(entry) }.unwrap_or_default())
 }
 
 /// Bytes that `NAME=VALUE` and its NUL take, or `None` if no address space could hold them.
@@ -197,8 +266,20 @@ pub(crate) unsafe fn compose(at: *mut u8, name: &[u8], value: &[u8]) {
 }
 
 /// A name that can be stored: not empty, no `=`, no NUL.
+#[inline(always)]
 pub(crate) fn is_name(name: &[u8]) -> bool {
-    !name.is_empty() && !name.iter().any(|&b| b == b'=' || b == 0)
+    const EACH: u64 = u64::MAX / 0xff; // 1 in each byte
+    // The lowest byte that is 0, and perhaps bytes above it, get their top bit.
+    let zero = |word: u64| word.wrapping_sub(EACH) & !word & EACH << 7;
+    let ends = |word: u64| zero(word) | zero(word ^ EACH * u64::from(b'=')) != 0;
+    // Whole words; the last one overlaps the one before.
+    match name.last_chunk() {
+        Some(&last) => {
+            !ends(u64::from_ne_bytes(last))
+                && name.as_chunks().0.iter().all(|&word| !ends(u64::from_ne_bytes(word)))
+        }
+        None => !name.is_empty() && !name.iter().any(|&b| b == b'=' || b == 0),
+    }
 }
 
 /// A value that can be stored: no NUL.

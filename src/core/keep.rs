@@ -6,6 +6,7 @@
 //! # Invariants
 //! - K1: memory is zero when it is handed out, and handed out once.
 //! - K2: a chunk, once linked, stays linked and keeps its place and size; `used` changes only under the update lock.
+//! - K4: behind what was handed out of a chunk, [`BEYOND`] bytes of it are readable.
 //! - K3: each object (chunk, table) describes itself. No two words of [`Keep`] must agree, so that it may be wiped to zero, or
 //!   found half old and half new by a frame that a signal handler interrupted, and still be valid: see `process`.
 //!
@@ -15,9 +16,11 @@
 //! | `[chunk]` | `link` | `owns`, `map` | the header of the chunk |
 
 use crate::entry;
-use crate::list::Array;
+use crate::hints::GROUP;
+use crate::list::{Array, Kind};
 use crate::store::Stop;
 use crate::sync::{self, AtomicPtr, AtomicUsize, Ordering, const_new};
+use crate::wide::BEYOND;
 use core::cell::Cell;
 use core::ffi::c_char;
 use core::ptr::{self, NonNull};
@@ -114,7 +117,7 @@ impl Keep {
         // SAFETY: K2.
         while let Some(header) = unsafe { chunk.as_ref() } {
             let start = header.used.get().next_multiple_of(align);
-            if let Some(end) = start.checked_add(bytes).filter(|&end| end <= header.size) {
+            if let Some(end) = start.checked_add(bytes).filter(|&end| end <= header.size - BEYOND) {
                 header.used.set(end);
                 chunk.expose_provenance();
                 // SAFETY: `start` is within the chunk, whose address is not null.
@@ -127,7 +130,9 @@ impl Keep {
 
     /// A mapping from which [`take`](Self::take) can serve `bytes`. Not under the update lock.
     pub(crate) fn map(&self, bytes: usize) -> Option<Fresh> {
-        let least = bytes.checked_add(size_of::<Chunk>())?.checked_next_multiple_of(CHUNK)?;
+        // With what `take` may lose to alignment, and leaves free.
+        let extra = size_of::<Chunk>() + align_of::<Array>() + BEYOND;
+        let least = bytes.checked_add(extra)?.checked_next_multiple_of(CHUNK)?;
         // As much again as there is: a handful of chunks, whatever the size. Only touched pages become resident.
         // Acquire [chunk]: pairs with Release in `link`. Without it loom `two_first_changes` fails.
         let chunk = self.chunks.load(Ordering::Acquire);
@@ -159,13 +164,16 @@ impl Keep {
         self.chunks.store(chunk.as_ptr(), Ordering::Release);
     }
 
-    /// A new array of `capacity` slots. Under the update lock.
+    /// A new array of `capacity` slots or a few more. Under the update lock.
     pub(crate) fn array<'a>(&self, capacity: usize) -> Result<&'a Array, Stop> {
-        let bytes = Array::bytes(capacity).ok_or(Stop::Memory(usize::MAX))?;
+        let capacity = capacity.checked_next_multiple_of(GROUP).ok_or(Stop::Memory(usize::MAX))?;
+        let bytes = Array::bytes(capacity, Kind::Process).ok_or(Stop::Memory(usize::MAX))?;
         let at = self.take(bytes, align_of::<Array>())?;
         count(&self.rest, bytes);
         // SAFETY: K1; `take` gave `bytes` bytes, aligned.
-        Ok(unsafe { Array::place(at, capacity) })
+        let array = unsafe { Array::place(at, capacity, Kind::Process) };
+        array.hints().map(ptr::from_ref).inspect(|&hints| sync::wrote(hints));
+        Ok(array)
     }
 
     /// Room for `len` hashes, the same memory whenever it is large enough. Under the update lock.
@@ -524,14 +532,15 @@ mod tests {
     #[test]
     fn a_chunk_is_used_to_its_end_and_the_next_one_is_larger() {
         let keep = Keep::new();
-        let whole = CHUNK - size_of::<Chunk>();
+        let whole = CHUNK - size_of::<Chunk>() - align_of::<Array>() - BEYOND;
         with_memory(&keep, || keep.take(whole, 1));
+        keep.take(align_of::<Array>(), 1).unwrap(); // kept for alignment
         assert_eq!(chunks(&keep).len(), 1);
         assert_eq!(keep.take(1, 1).unwrap_err(), Stop::Memory(1));
         with_memory(&keep, || keep.take(1, 1));
         // An older chunk's rest is used, too.
         with_memory(&keep, || keep.take(3 * CHUNK, 1));
-        keep.take(2 * CHUNK - size_of::<Chunk>() - 1, 1).unwrap();
+        keep.take(2 * CHUNK - size_of::<Chunk>() - BEYOND - 1, 1).unwrap();
         let sizes: Vec<_> = chunks(&keep).iter().map(|&(_, size)| size / CHUNK).collect();
         assert_eq!(sizes, [4, 2, 1]);
     }
@@ -549,9 +558,9 @@ mod tests {
     #[test]
     fn arrays_are_counted() {
         let keep = Keep::new();
-        let array = with_memory(&keep, || keep.array(10));
-        assert_eq!(array.capacity(), 10);
-        assert_eq!(keep.retained(), Array::bytes(10).unwrap());
+        let array = with_memory(&keep, || keep.array(GROUP - 1));
+        assert_eq!(array.capacity(), GROUP);
+        assert_eq!(keep.retained(), Array::bytes(GROUP, Kind::Process).unwrap());
         let (strings, rest) = (keep.strings.load(Ordering::Relaxed), keep.rest.load(Ordering::Relaxed));
         assert_eq!((strings, rest), (0, keep.retained()));
     }

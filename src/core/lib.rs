@@ -5,6 +5,9 @@
 //! | file | its one job |
 //! |---|---|
 //! | `list` | the array, the head, reading, the moves of writers: the algorithm |
+//! | `hints` | what is known of a slot without touching the string in it: faster reads |
+//! | `wide` | loads of many bytes or slots at once |
+//! | `inherited` | hints that readers build, for a list that was never changed |
 //! | `store` | set, put, unset, clear: the update lock and what is done under it |
 //! | `adopt` | taking over a list that is not ours |
 //! | `batch` | several changes published at once, and the read that sees all or none of them |
@@ -30,6 +33,9 @@ mod batch;
 pub mod c;
 mod entry;
 mod error;
+mod hints;
+#[cfg(any(loom, target_os = "linux"))]
+mod inherited;
 #[cfg(any(loom, target_os = "linux"))]
 mod keep;
 mod list;
@@ -41,6 +47,7 @@ pub mod process;
 #[cfg(any(loom, target_os = "linux"))]
 mod store;
 mod sync;
+mod wide;
 
 #[cfg(any(loom, target_os = "linux"))]
 pub use batch::Change;
@@ -54,4 +61,4 @@ pub use store::Store;
 #[cfg(all(loom, not(shuttle)))]
 pub use sync::sole_writer;
 #[cfg(loom)]
-pub use sync::{reset, wrote};
+pub use sync::{reset, set_initial_strings, wrote};

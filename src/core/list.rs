@@ -57,8 +57,9 @@
 //! | read, hit | at the load of the slot, or at the last moment before it at which the entry was still in the list |
 //! | read, miss | at the load of the head, or at the removal of the last entry of that name after it |
 
-use crate::entry::{self, Name, Wanted};
-use crate::sync::{self, AtomicPtr, Ordering, const_new};
+use crate::entry::{Name, Wanted};
+use crate::hints::{self, Change, Hint, Hints};
+use crate::sync::{self, AtomicPtr, AtomicU16, Ordering, const_new};
 use core::cell::Cell;
 use core::ffi::c_char;
 use core::ptr::{self, NonNull};
@@ -84,8 +85,15 @@ impl Slot {
         entry
     }
 
+    /// A load that nothing travels through by itself.
+    #[cfg_attr(not(any(loom, miri)), allow(dead_code))] // others load whole groups
+    pub(crate) fn peek(&self) -> *mut c_char {
+        // Relaxed: for `wide::candidates`, which ends with a fence.
+        self.0.load(Ordering::Relaxed)
+    }
+
     /// The same for the holder of the update lock, in an array of ours.
-    fn own(&self) -> *mut c_char {
+    pub(crate) fn own(&self) -> *mut c_char {
         sync::own(&self.0)
     }
 
@@ -213,58 +221,96 @@ impl<L: Fn(&Slot) -> *mut c_char> Iterator for Slots<L> {
     }
 }
 
-/// An array of ours: this header, then `capacity` slots, then the padding, which is never touched (so never resident, but for
-/// small arrays), then a note on each slot. It describes itself, no other word needs to agree with it.
+/// An array of ours: this header, then tags, shadows, `capacity` slots, the padding (L7), which is never touched (so never resident,
+/// but for small arrays), and the rest of each name's hash. It describes itself, no other word needs to agree with it.
+///
+/// An array for an owned list, which nobody searches or counts in, is a header and slots.
 #[repr(C)]
 #[derive(Debug)]
 pub(crate) struct Array {
-    /// Slots, terminator included.
+    /// What readers and writers know of the slots, besides what is in them.
+    hints: Option<Hints>,
+    slots: NonNull<Slot>,
+    /// Slots, terminator included. A multiple of `GROUP` if there are hints.
     capacity: usize,
     /// Where the list in this array starts, as far as we moved it. Only under the update lock.
     first: Cell<*const Slot>,
     /// The lowest slot that was ever used. Only under the update lock.
     lowest: Cell<*const Slot>,
+    /// For each slot, the bits of the hash of its name that are not in the tag. Only under the update lock.
+    rests: *const Cell<u16>,
 }
 
-/// What an editor knows of a slot without looking at the entry in it, whose owner may have freed it since it left the
-/// environment: the hash of its name, and half of the address, by which it is seen whether the slot still holds that entry. Only
-/// under the update lock.
-struct Note(Cell<u64>);
-
-impl Note {
-    fn set(&self, entry: *const c_char, hash: u32) {
-        self.0.set(u64::from(hash) << 32 | u64::from(entry.addr() as u32));
-    }
-
-    fn hash(&self, entry: *const c_char) -> Option<u32> {
-        (self.0.get() as u32 == entry.addr() as u32).then_some((self.0.get() >> 32) as u32)
-    }
+/// Whose list an array is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The process's: with hints, and padded.
+    Process,
+    /// Somebody's own.
+    Owned,
 }
 
-/// Slots of memory per slot of capacity: as many again for L7.
-const PADDED: usize = if cfg!(loom) { 1 } else { 2 };
+/// What lies behind the header of an array, in bytes from its start.
+struct Layout {
+    shadows: usize,
+    slots: usize,
+    rests: usize,
+    end: usize,
+}
+
+impl Layout {
+    const TAGS: usize = size_of::<Array>();
+
+    /// `None` if no address space could hold it.
+    fn of(capacity: usize, kind: Kind) -> Option<Layout> {
+        let after = |start: usize, size: usize, times: usize| {
+            start.checked_add(capacity.checked_mul(size)?.checked_mul(times)?)
+        };
+        let times = usize::from(kind == Kind::Process);
+        let shadows = after(Layout::TAGS, size_of::<AtomicU16>(), times)?;
+        let slots = after(shadows, size_of::<AtomicPtr<c_char>>(), times)?;
+        // Under loom, slots are not memory to count in.
+        let rests = after(slots, size_of::<Slot>(), if cfg!(loom) { 1 } else { 1 + times })?;
+        Some(Layout { shadows, slots, rests, end: after(rests, size_of::<Cell<u16>>(), times)? })
+    }
+}
 
 impl Array {
     /// Bytes of an array of `capacity` slots, or `None` if no address space could hold it.
-    pub(crate) fn bytes(capacity: usize) -> Option<usize> {
-        capacity.checked_mul(PADDED * size_of::<Slot>() + size_of::<Note>())?.checked_add(size_of::<Array>())
+    pub(crate) fn bytes(capacity: usize, kind: Kind) -> Option<usize> {
+        Layout::of(capacity, kind).map(|layout| layout.end)
     }
 
     /// Makes an array, holding an empty list, in fresh memory.
     ///
     /// # Safety
-    /// - `at` is zeroed memory of `bytes(capacity)` bytes, aligned for pointers, and nobody else's; `capacity` is not 0.
-    pub(crate) unsafe fn place<'a>(at: NonNull<u8>, capacity: usize) -> &'a Array {
-        let array: *mut Array = at.as_ptr().cast();
-        // The slots are reached from references to the header, which do not extend to them.
-        array.expose_provenance();
-        // SAFETY: the caller's promise; the header comes first, the slots behind it.
+    /// - `at` is zeroed memory of `bytes(capacity, kind)` bytes, aligned for an `Array`, and nobody else's; `capacity` is not 0, and a
+    ///   multiple of `GROUP` for the process's list.
+    pub(crate) unsafe fn place<'a>(at: NonNull<u8>, capacity: usize, kind: Kind) -> &'a Array {
+        let layout = Layout::of(capacity, kind).unwrap_or(Layout { shadows: 0, slots: 0, rests: 0, end: 0 });
+        // SAFETY: the caller's promise: all of it fits.
         unsafe {
-            let slots: *mut Slot = array.add(1).cast();
-            sync::place(slots, capacity, Slot::new);
-            let last = slots.add(capacity - 1).cast_const();
-            array.write(Array { capacity, first: Cell::new(last), lowest: Cell::new(last) });
-            &*array
+            let slots: NonNull<Slot> = at.add(layout.slots).cast();
+            sync::place(slots.as_ptr(), capacity, Slot::new);
+            let hints = (kind == Kind::Process).then(|| {
+                let tags: *mut AtomicU16 = at.add(Layout::TAGS).cast().as_ptr();
+                let shadows: *mut AtomicPtr<c_char> = at.add(layout.shadows).cast().as_ptr();
+                sync::place(tags, capacity, || AtomicU16::new(0));
+                sync::place(shadows, capacity, || AtomicPtr::new(ptr::null_mut()));
+                Hints::new(slots, shadows, tags, 0, capacity)
+            });
+            let last = slots.add(capacity - 1).as_ptr().cast_const();
+            let rests: *const Cell<u16> = at.add(layout.rests).cast().as_ptr();
+            let array: NonNull<Array> = at.cast();
+            array.write(Array {
+                hints,
+                slots,
+                capacity,
+                first: Cell::new(last),
+                lowest: Cell::new(last),
+                rests,
+            });
+            array.as_ref()
         }
     }
 
@@ -272,9 +318,12 @@ impl Array {
         self.capacity
     }
 
+    pub(crate) fn hints(&self) -> Option<&Hints> {
+        self.hints.as_ref()
+    }
+
     fn base(&self) -> *const Slot {
-        // By construction the slots follow the header; `place` exposed their memory.
-        ptr::with_exposed_provenance(ptr::from_ref(self).addr() + size_of::<Array>())
+        self.slots.as_ptr()
     }
 
     /// The last slot, null for ever (L1).
@@ -289,13 +338,34 @@ impl Array {
         self.lowest.set(self.lowest.get().min(first));
     }
 
-    /// The note on a slot of this array.
-    fn note(&self, slot: *const Slot) -> &Note {
-        let i = (slot.addr() - self.base().addr()) / size_of::<Slot>();
-        let notes =
-            ptr::from_ref(self).addr() + size_of::<Array>() + PADDED * self.capacity * size_of::<Slot>();
-        // SAFETY: by construction there is a note for each slot; `place` exposed the memory, and zero is a note.
-        unsafe { &*ptr::with_exposed_provenance::<Note>(notes).add(i) }
+    /// The number of a slot of this array.
+    fn index(&self, slot: *const Slot) -> usize {
+        (slot.addr() - self.base().addr()) / size_of::<Slot>()
+    }
+
+    /// Notes what is stored into `slot`: what an editor knows of it later without looking at the entry, whose owner may have freed
+    /// it since it left the environment. Under the update lock, during a change.
+    fn note(&self, slot: *const Slot, entry: *mut c_char, hint: Option<Hint>) {
+        if let Some(hints) = &self.hints {
+            let i = self.index(slot);
+            hints.note(i, entry, hint);
+            // SAFETY: by construction there is one for each slot.
+            unsafe { &*self.rests.add(i) }.set(hint.map_or(0, |hint| (hint.hash >> 16) as u16));
+        }
+    }
+
+    /// What was noted of `slot`, if it still holds that `entry`: not if the program stored it. Under the update lock.
+    fn noted(&self, slot: *const Slot, entry: *mut c_char) -> Option<Hint> {
+        let (hints, i) = (self.hints.as_ref()?, self.index(slot));
+        let fixed = hints.noted(i, entry)?;
+        // SAFETY: as in `note`.
+        let rest = unsafe { &*self.rests.add(i) }.get();
+        Some(Hint { hash: u32::from(rest) << 16 | u32::from(hints.noted_tag(i)), fixed })
+    }
+
+    /// A change begins.
+    fn change(&self) -> Option<Change<'_>> {
+        self.hints.as_ref().map(Hints::change)
     }
 
     /// True if `slot` is one of this array's.
@@ -353,7 +423,8 @@ impl<'a> Editor<'a> {
     }
 
     /// The first slot above `after` (from the start: null) whose entry `wanted` accepts.
-    pub(crate) fn find(
+    #[cfg(test)]
+    fn find(
         &self,
         after: *const Slot,
         mut wanted: impl FnMut(*const c_char) -> bool,
@@ -361,9 +432,17 @@ impl<'a> Editor<'a> {
         self.slots().find(|&(slot, entry)| slot > after && wanted(entry)).map(|(slot, _)| slot)
     }
 
+    /// The slots that may hold an entry whose name has this hash, with their entries: all that do, and few others.
+    pub(crate) fn candidates(&self, hash: u32) -> impl Iterator<Item = (*const Slot, *mut c_char)> + use<'a> {
+        let hinted = self.array.hints.as_ref().filter(|_| hints::ENABLED);
+        let first = self.array.index(self.first);
+        let plain = if hinted.is_some() { ptr::null() } else { self.first };
+        hinted.into_iter().flat_map(move |hints| hints.candidates(first, hash)).chain(Slots { at: plain, load: Slot::own })
+    }
+
     /// The number of a slot in the array.
     pub(crate) fn index(&self, slot: *const Slot) -> usize {
-        (slot.addr() - self.array.base().addr()) / size_of::<Slot>()
+        self.array.index(slot)
     }
 
     /// Slot `i` of the array, and what is in it.
@@ -414,39 +493,40 @@ impl<'a> Editor<'a> {
     /// Adds `entry` in front. See the module text for why this takes three stores.
     ///
     /// Needs `room() > 0`.
-    pub(crate) fn add(&mut self, entry: *mut c_char) -> Result<(), Moved> {
+    pub(crate) fn add(&mut self, entry: *mut c_char, hint: Option<Hint>) -> Result<(), Moved> {
         debug_assert!(self.room() > 0);
+        let _change = self.array.change();
         // SAFETY: `room() > 0`, so a slot of the array lies below; `first` is in the array.
         let (below, first) = unsafe { (&*self.first.sub(1), &*self.first) };
         // The first entry twice, or for an empty list the terminator: harmless to every reader, whatever head it loaded.
         below.store(first.own());
         self.move_head(below)?;
         below.store(entry);
-        self.note(below, entry);
+        self.array.note(below, entry, hint);
         Ok(())
     }
 
     /// Stores `entry` into a slot of the list and returns what was there.
-    pub(crate) fn replace(&mut self, slot: *const Slot, entry: *mut c_char) -> *mut c_char {
+    pub(crate) fn replace(
+        &mut self,
+        slot: *const Slot,
+        entry: *mut c_char,
+        hint: Option<Hint>,
+    ) -> *mut c_char {
+        let _change = self.array.change();
         // SAFETY: the callers pass a slot that `find` gave.
         let slot = unsafe { &*slot };
         let old = slot.own();
+        self.array.note(slot, entry, hint);
         slot.store(entry);
-        self.note(slot, entry);
         self.sweep(|stale| stale == old);
         old
     }
 
-    /// Notes what was just stored into a slot: an entry that can be looked at.
-    fn note(&self, slot: *const Slot, entry: *mut c_char) {
-        // SAFETY: L2: what is stored is a string.
-        self.array.note(slot).set(entry, unsafe { entry::name_hash(entry) });
-    }
-
-    /// The hash of the name of the entry in slot `i`, which is not looked at; `None` if the program stored it.
-    pub(crate) fn noted(&self, i: usize) -> Option<u32> {
+    /// What was noted of slot `i`, whose entry is not looked at; `None` if the program stored it.
+    pub(crate) fn noted(&self, i: usize) -> Option<Hint> {
         let (slot, entry) = self.slot(i);
-        self.array.note(slot).hash(entry)
+        self.array.noted(slot, entry)
     }
 
     /// Restores L6 after the entries that `gone` tells were unlinked. Not before: until then they are live.
@@ -465,12 +545,14 @@ impl<'a> Editor<'a> {
 
     /// Removes the entry in `slot` and returns it: the first entry takes its place (L5), then the head moves up.
     pub(crate) fn remove(&mut self, slot: *const Slot) -> Result<*mut c_char, Moved> {
+        let _change = self.array.change();
         // SAFETY: the callers pass a slot that `find` gave, so the list is not empty and a slot follows the first.
         let (victim, first, next) = unsafe { (&*slot, &*self.first, self.first.add(1)) };
         let old = victim.own();
         if slot != self.first {
-            victim.store(first.own());
-            self.array.note(slot).0.set(self.array.note(self.first).0.get());
+            let mover = first.own();
+            self.array.note(slot, mover, self.array.noted(self.first, mover));
+            victim.store(mover);
         }
         self.move_head(next)?;
         self.sweep(|stale| stale == old);
@@ -480,11 +562,13 @@ impl<'a> Editor<'a> {
     /// Forgets all entries: the list starts at the last slot. A live list is published so. To be followed by
     /// [`forget`](Self::forget) once the empty list is live.
     pub(crate) fn clear(&mut self) -> Result<(), Moved> {
+        let _change = self.array.change();
         self.move_head(self.array.last())
     }
 
     /// Restores L6 after [`clear`](Self::clear).
     pub(crate) fn forget(&self) {
+        let _change = self.array.change();
         self.sweep(|_| true);
         self.needs_no_sweep(); // all below is null now, nothing of it is ever to be swept
     }
@@ -504,13 +588,16 @@ impl<'a> Editor<'a> {
         if from == to {
             return Ok(false);
         }
+        let _change = self.array.change();
         for _ in 0..live {
             // SAFETY: both stay within [first, last]: `from` goes down to `first`, and `to` stays above it.
-            unsafe {
+            let (from, to) = unsafe {
                 (from, to) = (from.sub(1), to.sub(1));
-                (*to).store((*from).own());
-                self.array.note(to).0.set(self.array.note(from).0.get());
-            }
+                (&*from, &*to)
+            };
+            let entry = from.own();
+            self.array.note(to, entry, self.array.noted(from, entry));
+            to.store(entry);
         }
         self.move_head(to)?;
         Ok(true)
@@ -518,19 +605,25 @@ impl<'a> Editor<'a> {
 
     /// Moves a live list into `fresh`, a new array with room for it and `entry`, which becomes its first. The old array keeps
     /// its content for the readers in it.
-    pub(crate) fn grow(&mut self, fresh: &'a Array, entry: *mut c_char) -> Result<(), Moved> {
+    pub(crate) fn grow(
+        &mut self,
+        fresh: &'a Array,
+        entry: *mut c_char,
+        hint: Option<Hint>,
+    ) -> Result<(), Moved> {
         let live = self.slots().count();
         debug_assert!(live + 1 < fresh.capacity);
         // SAFETY: the list and the new entry fit below the last slot.
         let first = unsafe { fresh.last().sub(live + 1) };
         let mut to = first;
-        for entry in core::iter::once(entry).chain(self.slots().take(live).map(|(_, entry)| entry)) {
-            // SAFETY: `live + 1` slots lie between `first` and the last; L2: the list is live, its entries are strings.
-            unsafe {
-                (*to).store(entry);
-                fresh.note(to).set(entry, entry::name_hash(entry));
-                to = to.add(1);
-            }
+        let kept = self.slots().take(live).map(|(slot, entry)| (entry, self.array.noted(slot, entry)));
+        for (entry, hint) in core::iter::once((entry, hint)).chain(kept) {
+            // SAFETY: `live + 1` slots lie between `first` and the last.
+            let slot = unsafe { &*to };
+            fresh.note(slot, entry, hint);
+            slot.store(entry);
+            // SAFETY: as above.
+            to = unsafe { to.add(1) };
         }
         fresh.starts_at(first);
         let mut moved = Editor { head: self.head, array: fresh, first, live: false };
@@ -544,15 +637,15 @@ impl<'a> Editor<'a> {
 pub(crate) mod tests {
     use super::*;
     use core::ffi::CStr;
+    use std::alloc::{Layout, alloc_zeroed};
     use std::string::String;
     use std::vec::Vec;
 
     /// An array in memory of its own, never freed.
     fn array(capacity: usize) -> &'static Array {
-        let words = Array::bytes(capacity).unwrap().div_ceil(8);
-        let memory: &'static mut [u64] = Vec::leak(std::vec![0; words]);
-        // SAFETY: fresh zeroed memory of that size, aligned for pointers.
-        unsafe { Array::place(NonNull::from(memory).cast(), capacity) }
+        let layout = Layout::from_size_align(Array::bytes(capacity, Kind::Owned).unwrap(), 64).unwrap();
+        // SAFETY: fresh zeroed memory of that size and alignment.
+        unsafe { Array::place(NonNull::new(alloc_zeroed(layout)).unwrap(), capacity, Kind::Owned) }
     }
 
     fn text(entry: *const c_char) -> String {
@@ -596,7 +689,7 @@ pub(crate) mod tests {
         // SAFETY: as above.
         let mut list = unsafe { Editor::private(head, array(capacity)) };
         for entry in entries.iter().rev() {
-            list.add(entry.as_ptr().cast_mut()).unwrap();
+            list.add(entry.as_ptr().cast_mut(), None).unwrap();
         }
         list.publish(head.load()).unwrap();
         list
@@ -608,13 +701,18 @@ pub(crate) mod tests {
 
     #[test]
     fn an_array_describes_itself() {
-        assert_eq!(Array::bytes(4), Some(size_of::<Array>() + 3 * 4 * size_of::<usize>()));
-        assert_eq!(Array::bytes(usize::MAX / 24), None);
-        assert_eq!(Array::bytes(usize::MAX), None);
+        let header = size_of::<Array>();
+        assert_eq!(Array::bytes(4, Kind::Owned), Some(header + 4 * 8));
+        assert_eq!(Array::bytes(16, Kind::Process), Some(header + 16 * (2 + 8 + 8 + 8 + 2)));
+        for kind in [Kind::Owned, Kind::Process] {
+            assert_eq!(Array::bytes(usize::MAX / 8, kind), None);
+            assert_eq!(Array::bytes(usize::MAX, kind), None);
+        }
+        assert_eq!(Array::bytes(usize::MAX / 24, Kind::Process), None);
         let array = array(4);
         assert_eq!(array.capacity(), 4);
         let (base, last) = (array.base(), array.last());
-        assert_eq!(base.addr(), ptr::from_ref(array).addr() + size_of::<Array>());
+        assert_eq!(base.addr(), ptr::from_ref(array).addr() + header);
         assert_eq!(last.addr(), base.addr() + 3 * size_of::<usize>());
         assert!(array.holds(base) && array.holds(last) && array.holds(base.wrapping_add(1)));
         assert!(!array.holds(base.wrapping_sub(1)) && !array.holds(last.wrapping_add(1)));
@@ -624,15 +722,18 @@ pub(crate) mod tests {
     /// An index that a program counted before entries were removed meets null, not what lies behind the array.
     #[test]
     fn nulls_follow_the_array() {
-        let array = array(4);
+        let bytes = Array::bytes(16, Kind::Process).unwrap();
+        let layout = Layout::from_size_align(bytes, align_of::<Array>()).unwrap();
+        // SAFETY: fresh zeroed memory of that size and alignment.
+        let array = unsafe { Array::place(NonNull::new(alloc_zeroed(layout)).unwrap(), 16, Kind::Process) };
         let mut at = array.last();
-        for _ in 0..4 {
+        for _ in 0..16 {
             // SAFETY: L7.
             assert!(unsafe { &*at }.own().is_null());
             at = at.wrapping_add(1);
         }
-        let notes = ptr::from_ref(array).addr() + Array::bytes(4).unwrap() - 4 * size_of::<Note>();
-        assert_eq!(at.wrapping_add(1).addr(), notes);
+        let rests = ptr::from_ref(array).addr() + bytes - 16 * size_of::<u16>();
+        assert_eq!((at.wrapping_add(1).addr(), array.rests.addr()), (rests, rests));
     }
 
     /// No slot below the head names an entry that has left the list, whichever move unlinked it (L6).
@@ -648,13 +749,13 @@ pub(crate) mod tests {
         };
         list.remove(slot_of(&list, "B")).unwrap(); // A moves up, its copy stays below
         assert_eq!(below(&list), ["A=1"]);
-        list.replace(slot_of(&list, "A"), c"A=2".as_ptr().cast_mut());
+        list.replace(slot_of(&list, "A"), c"A=2".as_ptr().cast_mut(), None);
         assert_eq!(below(&list), ["A=2"]);
         list.remove(slot_of(&list, "A")).unwrap();
         assert_eq!(below(&list), ["C=1", "C=1"]);
         list.remove(slot_of(&list, "C")).unwrap();
         assert_eq!(below(&list), [] as [&str; 0]);
-        list.add(c"D=1".as_ptr().cast_mut()).unwrap();
+        list.add(c"D=1".as_ptr().cast_mut(), None).unwrap();
         list.clear().unwrap();
         list.forget();
         assert_eq!(below(&list), [] as [&str; 0]);
@@ -666,7 +767,7 @@ pub(crate) mod tests {
         let mut list = published(&head, 4, &[]);
         assert_eq!((list.room(), entries(&head).len()), (3, 0));
         for (room, entry) in [(2, c"A=1"), (1, c"B=1"), (0, c"C=1")] {
-            list.add(entry.as_ptr().cast_mut()).unwrap();
+            list.add(entry.as_ptr().cast_mut(), None).unwrap();
             assert_eq!(list.room(), room);
         }
         assert_eq!(entries(&head), ["C=1", "B=1", "A=1"]);
@@ -701,7 +802,7 @@ pub(crate) mod tests {
         let head = Head::new();
         let mut list = published(&head, 4, &[c"A=1", c"B=1"]);
         let slot = slot_of(&list, "B");
-        assert_eq!(text(list.replace(slot, c"B=2".as_ptr().cast_mut())), "B=1");
+        assert_eq!(text(list.replace(slot, c"B=2".as_ptr().cast_mut(), None)), "B=1");
         assert_eq!(entries(&head), ["A=1", "B=2"]);
     }
 
@@ -723,7 +824,7 @@ pub(crate) mod tests {
         let mut list = published(&head, 3, &[c"A=1", c"B=1"]);
         let old = head.load();
         let fresh = array(6);
-        list.grow(fresh, c"C=1".as_ptr().cast_mut()).unwrap();
+        list.grow(fresh, c"C=1".as_ptr().cast_mut(), None).unwrap();
         assert_eq!(entries(&head), ["C=1", "A=1", "B=1"]);
         assert!(fresh.holds(head.load()) && ptr::eq(list.array(), fresh) && list.is_live());
         assert_eq!((list.room(), head.load()), (2, fresh.last().wrapping_sub(3)));
@@ -731,7 +832,7 @@ pub(crate) mod tests {
         // SAFETY: the old array is never freed.
         unsafe { stale.assign(old) };
         assert_eq!(entries(&stale), ["A=1", "B=1"]);
-        list.add(c"D=1".as_ptr().cast_mut()).unwrap();
+        list.add(c"D=1".as_ptr().cast_mut(), None).unwrap();
         assert_eq!(entries(&head), ["D=1", "C=1", "A=1", "B=1"]);
     }
 
@@ -766,7 +867,7 @@ pub(crate) mod tests {
         // SAFETY: a proper list that is never freed.
         unsafe { head.assign(theirs) };
         assert!(!list.is_live());
-        assert_eq!(list.add(c"B=1".as_ptr().cast_mut()), Err(Moved));
+        assert_eq!(list.add(c"B=1".as_ptr().cast_mut(), None), Err(Moved));
         assert_eq!(list.remove(slot_of(&list, "A")), Err(Moved));
         assert_eq!(list.clear(), Err(Moved));
         assert_eq!(entries(&head), ["X=1"]);
@@ -775,7 +876,7 @@ pub(crate) mod tests {
         // SAFETY: as above.
         let mut private = unsafe { Editor::private(&head, array) };
         assert_eq!(private.publish(array.last()), Err(Moved));
-        private.add(c"C=1".as_ptr().cast_mut()).unwrap();
+        private.add(c"C=1".as_ptr().cast_mut(), None).unwrap();
         assert_eq!(entries(&head), ["X=1"]);
         private.publish(theirs).unwrap();
         assert_eq!(entries(&head), ["C=1", "A=1"]);
@@ -791,7 +892,7 @@ pub(crate) mod tests {
         // SAFETY: single-threaded.
         let mut list = unsafe { Editor::live(&head, array) }.unwrap();
         assert_eq!(list.room(), 2);
-        list.add(c"C=1".as_ptr().cast_mut()).unwrap();
+        list.add(c"C=1".as_ptr().cast_mut(), None).unwrap();
         assert_eq!(entries(&head), ["C=1", "B=1"]);
     }
 

@@ -3,7 +3,7 @@
 //! What a move unlinks is returned, to be retired: readers may still be in it (L4). Nobody but the owner moves the head, so
 //! no move is ever refused. Readers of an `Environ` use its index; the list itself is read under the owner's lock.
 
-use crate::list::{Array, Editor, Head, Moved, Slot};
+use crate::list::{Array, Editor, Head, Kind, Moved, Slot};
 use crate::sync::{self, AtomicPtr, Ordering};
 use core::alloc::Layout;
 use core::ffi::c_char;
@@ -32,7 +32,7 @@ unsafe impl Send for Memory {}
 impl Memory {
     /// How to allocate an array of `capacity` slots, or `None` if no address space could hold it.
     pub fn layout(capacity: usize) -> Option<Layout> {
-        Layout::from_size_align(Array::bytes(capacity)?, align_of::<Array>()).ok()
+        Layout::from_size_align(Array::bytes(capacity, Kind::Owned)?, align_of::<Array>()).ok()
     }
 
     fn of(array: &Array) -> Option<Memory> {
@@ -100,7 +100,7 @@ impl Owned {
     pub unsafe fn add(&self, entry: *mut c_char) -> *const Slot {
         // SAFETY: the caller's promise.
         if let Some(mut list) = unsafe { self.editor() } {
-            never(list.add(entry));
+            never(list.add(entry, None));
         }
         self.first()
     }
@@ -112,7 +112,7 @@ impl Owned {
     pub unsafe fn replace(&self, slot: *const Slot, entry: *mut c_char) {
         // SAFETY: the caller's promise.
         if let Some(mut list) = unsafe { self.editor() } {
-            list.replace(slot, entry);
+            list.replace(slot, entry, None);
         }
     }
 
@@ -147,20 +147,20 @@ impl Owned {
     ///   else's, and `capacity` is larger than the length of the list by 2 at least.
     pub unsafe fn grow(&self, at: NonNull<u8>, capacity: usize, entry: *mut c_char) -> Option<Memory> {
         // SAFETY: the caller's promise.
-        let fresh = unsafe { Array::place(at, capacity) };
+        let fresh = unsafe { Array::place(at, capacity, Kind::Owned) };
         // mutant survives: the list is read under the owner's lock only
         // SAFETY: the caller's promise.
         let old = match unsafe { self.editor() } {
             Some(mut list) => {
                 let old = Memory::of(list.array());
-                never(list.grow(fresh, entry));
+                never(list.grow(fresh, entry, None));
                 old
             }
             None => {
                 // SAFETY: the caller's promise.
                 let mut list = unsafe { Editor::private(&self.head, fresh) };
                 // mutant survives: the list is read under the owner's lock only
-                never(list.add(entry));
+                never(list.add(entry, None));
                 never(list.publish(ptr::null()));
                 None
             }

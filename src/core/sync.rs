@@ -3,11 +3,14 @@
 //! Every other file is the same text in both worlds, so what loom explores is what ships.
 
 #[cfg(not(loom))]
-pub(crate) use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+#[cfg(all(not(loom), any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64")))))]
+pub(crate) use core::sync::atomic::fence;
+#[cfg(not(loom))]
+pub(crate) use core::sync::atomic::{AtomicPtr, AtomicU16, AtomicU32, AtomicUsize, Ordering};
 #[cfg(all(loom, not(shuttle)))]
-pub(crate) use loom::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+pub(crate) use loom::sync::atomic::{AtomicU32, Ordering, fence};
 #[cfg(shuttle)]
-pub(crate) use shuttle::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+pub(crate) use shuttle::sync::atomic::{AtomicU32, Ordering, fence};
 
 use core::ptr::NonNull;
 
@@ -48,7 +51,8 @@ pub(crate) unsafe fn byte(at: *const u8) -> u8 {
 
 #[cfg(not(loom))]
 mod machine {
-    use super::{AtomicPtr, AtomicU32, NonNull, Ordering};
+    use super::{AtomicPtr, AtomicU16, AtomicU32, AtomicUsize, NonNull, Ordering};
+    use core::ops::Range;
     use core::ptr;
 
     /// Fresh zeroed memory from the kernel, `bytes` long (rounded up to pages), or `None`. Never given back. `errno` is as it was.
@@ -145,6 +149,31 @@ mod machine {
         word.load(Ordering::Relaxed)
     }
 
+    /// The same.
+    #[inline(always)]
+    pub(crate) fn own_count(word: &AtomicUsize) -> usize {
+        // Relaxed: as above.
+        word.load(Ordering::Relaxed)
+    }
+
+    /// The same.
+    #[inline(always)]
+    pub(crate) fn own_tag(word: &AtomicU16) -> u16 {
+        // Relaxed: as above.
+        word.load(Ordering::Relaxed)
+    }
+
+    /// Where the kernel put the strings of the initial environment: between the random bytes and the file name that it leaves above
+    /// the first stack frame. Empty if they are too far apart to be that. Source: `create_elf_tables` and `bprm_stack_limits` of Linux.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn initial_strings() -> Range<usize> {
+        const MOST: usize = 6 << 20;
+        let [random, file] = [libc::AT_RANDOM, libc::AT_EXECFN]
+            // SAFETY: `getauxval` has no conditions.
+            .map(|key| unsafe { libc::getauxval(key) } as usize);
+        if random != 0 && file.wrapping_sub(random) < MOST { random..file } else { 0..0 }
+    }
+
     /// Tells loom that the plain memory behind `at` was written. Nothing in real builds.
     #[inline(always)]
     pub(crate) fn wrote<T>(_at: *const T) {}
@@ -178,6 +207,7 @@ mod model {
     use std::cell::Cell;
     use std::cell::RefCell;
     use std::collections::HashMap;
+    use std::ops::Range;
     use std::rc::Rc;
 
     /// Threads that sleep on one futex word.
@@ -192,6 +222,17 @@ mod model {
         static MAPPED: RefCell<Vec<(usize, Layout)>> = const { RefCell::new(Vec::new()) };
         #[cfg(not(shuttle))]
         static SOLE_WRITER: Cell<Option<loom::thread::ThreadId>> = const { Cell::new(None) };
+        static INITIAL: RefCell<Range<usize>> = const { RefCell::new(0..0) };
+    }
+
+    /// The model's strings of the initial environment.
+    pub(crate) fn initial_strings() -> Range<usize> {
+        INITIAL.with_borrow(Clone::clone)
+    }
+
+    /// Says where these are.
+    pub fn set_initial_strings(strings: Range<usize>) {
+        INITIAL.set(strings);
     }
 
     pub(crate) fn map(bytes: usize) -> Option<NonNull<u8>> {
@@ -210,6 +251,7 @@ mod model {
             CELLS.with_borrow_mut(HashMap::clear);
         }
         QUEUES.with_borrow_mut(HashMap::clear);
+        set_initial_strings(0..0);
         for (at, layout) in MAPPED.take() {
             // SAFETY: made by `map` with this layout; the execution that used it is over.
             unsafe { std::alloc::dealloc(at as *mut u8, layout) };
@@ -223,50 +265,76 @@ mod model {
         SOLE_WRITER.set(Some(loom::thread::current().id()));
     }
 
-    /// Loom's, except for the loads of a sole writer.
-    pub(crate) struct AtomicPtr<T>(atomic::AtomicPtr<T>);
-
-    // Derived, it would ask for `T: Debug`.
-    impl<T> std::fmt::Debug for AtomicPtr<T> {
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            self.0.fmt(f)
-        }
+    /// True if loads of the calling thread need no search.
+    fn is_sole_writer() -> bool {
+        #[cfg(not(shuttle))]
+        return SOLE_WRITER.get().is_some_and(|writer| writer == loom::thread::current().id());
+        #[cfg(shuttle)]
+        return false;
     }
 
-    impl<T> AtomicPtr<T> {
-        pub(crate) fn new(at: *mut T) -> AtomicPtr<T> {
-            AtomicPtr(atomic::AtomicPtr::new(at))
-        }
+    /// Loom's atomics, except for the loads of a sole writer.
+    ///
+    /// Loom's search compares a store with the *last* access to the atomic only. A thread's own load just before its
+    /// store hides the loads of other threads before that, and loom explores next to nothing. So loads that need no
+    /// search are kept out of it: those of a sole writer, and, through `own`, those of the lock's holder.
+    macro_rules! atomic {
+        ($name:ident $(<$t:ident>)?, $value:ty, $own:ident) => {
+            pub(crate) struct $name$(<$t>)?(atomic::$name$(<$t>)?);
 
-        /// Loom's search compares a store with the *last* access to the atomic only. A thread's own load just before its
-        /// store hides the loads of other threads before that, and loom explores next to nothing. So loads that need no
-        /// search are kept out of it: those of a sole writer, and, through `own`, those of the lock's holder.
-        pub(crate) fn load(&self, order: Ordering) -> *mut T {
-            #[cfg(not(shuttle))]
-            if SOLE_WRITER.get().is_some_and(|writer| writer == loom::thread::current().id()) {
-                return own(self);
+            // Derived, it would ask for `T: Debug`.
+            impl$(<$t>)? std::fmt::Debug for $name$(<$t>)? {
+                fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    self.0.fmt(f)
+                }
             }
-            self.0.load(order)
-        }
 
-        pub(crate) fn store(&self, at: *mut T, order: Ordering) {
-            self.0.store(at, order);
-        }
+            #[allow(dead_code)] // not each of them is used with each type
+            impl$(<$t>)? $name$(<$t>)? {
+                pub(crate) fn new(value: $value) -> Self {
+                    Self(atomic::$name::new(value))
+                }
 
-        pub(crate) fn swap(&self, at: *mut T, order: Ordering) -> *mut T {
-            self.0.swap(at, order)
-        }
+                pub(crate) fn load(&self, order: Ordering) -> $value {
+                    if is_sole_writer() { $own(self) } else { self.0.load(order) }
+                }
 
-        pub(crate) fn compare_exchange(
-            &self,
-            from: *mut T,
-            to: *mut T,
-            success: Ordering,
-            failure: Ordering,
-        ) -> Result<*mut T, *mut T> {
-            self.0.compare_exchange(from, to, success, failure)
-        }
+                pub(crate) fn store(&self, value: $value, order: Ordering) {
+                    self.0.store(value, order);
+                }
+
+                pub(crate) fn swap(&self, value: $value, order: Ordering) -> $value {
+                    self.0.swap(value, order)
+                }
+
+                pub(crate) fn compare_exchange(
+                    &self,
+                    from: $value,
+                    to: $value,
+                    success: Ordering,
+                    failure: Ordering,
+                ) -> Result<$value, $value> {
+                    self.0.compare_exchange(from, to, success, failure)
+                }
+            }
+
+            /// Not an atomic load: see above. This form also fails the model if the lock does not order us.
+            #[cfg(not(shuttle))]
+            pub(crate) fn $own$(<$t>)?(word: &$name$(<$t>)?) -> $value {
+                // SAFETY: loom checks the claim.
+                unsafe { word.0.unsync_load() }
+            }
+            #[cfg(shuttle)]
+            pub(crate) fn $own$(<$t>)?(word: &$name$(<$t>)?) -> $value {
+                // Relaxed: as in real builds.
+                word.0.load(Ordering::Relaxed)
+            }
+        };
     }
+
+    atomic!(AtomicPtr<T>, *mut T, own);
+    atomic!(AtomicUsize, usize, own_count);
+    atomic!(AtomicU16, u16, own_tag);
 
     fn queue(word: &AtomicU32) -> Queue {
         QUEUES.with_borrow_mut(|queues| queues.entry(std::ptr::from_ref(word).addr()).or_default().clone())
@@ -289,18 +357,6 @@ mod model {
     }
 
     pub(crate) const SPINS: u32 = 0;
-
-    /// Not an atomic load: see [`AtomicPtr::load`]. This form also fails the model if the lock does not order us.
-    #[cfg(not(shuttle))]
-    pub(crate) fn own<T>(word: &AtomicPtr<T>) -> *mut T {
-        // SAFETY: loom checks the claim.
-        unsafe { word.0.unsync_load() }
-    }
-    #[cfg(shuttle)]
-    pub(crate) fn own<T>(word: &AtomicPtr<T>) -> *mut T {
-        // Relaxed: as in real builds.
-        word.0.load(Ordering::Relaxed)
-    }
 
     /// Tells loom that the plain memory behind `at` was written.
     #[cfg(not(shuttle))]
@@ -332,6 +388,8 @@ mod model {
 #[cfg(all(loom, not(shuttle)))]
 pub use model::sole_writer;
 #[cfg(loom)]
-pub(crate) use model::{AtomicPtr, SPINS, map, own, place, read, wait, wake};
+pub(crate) use model::{
+    AtomicPtr, AtomicU16, AtomicUsize, SPINS, initial_strings, map, own, own_count, own_tag, place, read, wait, wake,
+};
 #[cfg(loom)]
-pub use model::{reset, wrote};
+pub use model::{reset, set_initial_strings, wrote};

@@ -1,0 +1,322 @@
+//! Shadow and tags: what can be known of a slot without touching the string in it.
+//!
+//! `environ` and its slots stay the truth. Beside them lie, for each slot of an array of ours, a copy of the pointer that we stored
+//! there (the *shadow*) and 16 bits of the hash of its name (the *tag*). Where the slot equals its shadow and the tag is not the
+//! wanted one, the entry has another name and need not be touched. Every other slot is a *candidate*, and looked at as in a plain scan:
+//! one that the program stored into, a `putenv` string (its owner may rename it: its shadow equals nothing), the terminator. So the
+//! answer is that of a plain scan, slot by slot; nothing here has to hold for two slots together.
+//!
+//! # Invariants
+//! - H1: outside a change, a slot that equals its shadow holds an entry whose name has that tag, and whose name nobody writes: a
+//!   string of ours or of the kernel's (a [`Hint`] says which entries are *fixed*). It is readable for [`BEYOND`](wide::BEYOND) bytes
+//!   from the `=` on that ends its name.
+//! - H2: no null slot of a list equals its shadow. So the terminator is a candidate, and a search ends there.
+//! - H3: the generation is odd while the list is changed, and another even number after that.
+//!
+//! # Why a miss needs the generation
+//! The slots of a group are loaded in no particular order, and a slot, its shadow and its tag are three loads. So a search beside
+//! a change can pass over a variable that moves up (L5), or whose slot is being given its hint. A miss therefore counts only if
+//! the generation was even before the search and is the same after it: then no store of ours fell in between, and the search saw what
+//! a plain scan would have seen. Otherwise one plain scan decides, which needs no generation. Both are wait-free.
+//!
+//! # Why a hit needs none
+//! A hit is compared byte by byte, in a slot that is loaded (Acquire) once more, after its whole group. Slots at or above the head
+//! that a reader loaded hold entries that were in the list at that moment or came later (L6: what left it is below the head); so
+//! whichever of them has the wanted name was the variable's entry at some moment since, as in the plain scan. There is only one to
+//! choose from: our arrays hold no duplicates, and where a program stored one, its slots do not equal their shadows, so that all of
+//! them are candidates, taken in ascending order.
+//!
+//! # Pairs
+//! | tag | Release in | Acquire in | what becomes visible |
+//! |---|---|---|---|
+//! | `[hint]` | `Slot::store`, `Hints::note` | the end of `wide::candidates` | that the generation is odd |
+//! | `[generation]` | `Change::drop` | `Hints::generation` | all slots, shadows and tags of the change |
+
+use crate::entry::Key;
+use crate::list::Slot;
+use crate::sync::{self, AtomicPtr, AtomicU16, AtomicUsize, Ordering};
+use crate::wide::{self, LANE, Lanes, Side};
+use core::ffi::c_char;
+use core::ptr::{self, NonNull};
+
+/// Slots that are looked at together. The capacity of an array is a multiple.
+pub(crate) const GROUP: usize = if cfg!(loom) { 2 } else { 16 };
+
+/// False under `--cfg mtsafe_env_plain`: all reads are plain scans then.
+pub(crate) const ENABLED: bool = !cfg!(mtsafe_env_plain);
+
+/// What is known of an entry that is about to be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Hint {
+    /// The hash of its name ([`hash_name`](crate::entry::hash_name)).
+    pub(crate) hash: u32,
+    /// True if nobody writes its name: it is a string of ours, or the kernel's (H1).
+    pub(crate) fixed: bool,
+}
+
+/// Hints for the slots from `slots` on; they describe themselves.
+///
+/// Invariant: `end` slots, shadows and tags exist, aligned for their groups, as long as this may be read.
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub(crate) struct Hints {
+    slots: NonNull<Slot>,
+    shadows: *const AtomicPtr<c_char>,
+    tags: *const AtomicU16,
+    /// The slots that belong to the list are among those from `start` to `end`.
+    start: usize,
+    end: usize,
+    /// Changes begun and changes done. Only under the update lock.
+    generation: AtomicUsize,
+}
+
+/// What a search with hints gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// The value of the first entry of that name.
+    Value(*const c_char),
+    /// There is none.
+    Nothing,
+    /// Only a plain scan can tell.
+    Unknown,
+}
+
+impl Hints {
+    /// Hints for `end` slots, none of which has one yet.
+    ///
+    /// # Safety
+    /// - `end` slots, shadows and tags exist, aligned to 16 bytes, as long as the hints are used, and nobody else knows the shadows and
+    ///   tags yet; `end` is a multiple of [`GROUP`].
+    /// - The memory from `start` on up to the terminator is that of slots.
+    pub(crate) unsafe fn new(
+        slots: NonNull<Slot>,
+        shadows: *const AtomicPtr<c_char>,
+        tags: *const AtomicU16,
+        start: usize,
+        end: usize,
+    ) -> Hints {
+        let hints = Hints { slots, shadows, tags, start, end, generation: AtomicUsize::new(0) };
+        for i in 0..end {
+            // Relaxed: nobody knows the hints before Release [hints] in `inherited`.
+            hints.shadow(i).store(no_shadow(ptr::null_mut()), Ordering::Relaxed);
+        }
+        hints
+    }
+
+    #[inline(always)]
+    pub(crate) fn slots(&self) -> *const Slot {
+        self.slots.as_ptr()
+    }
+
+    #[inline(always)]
+    pub(crate) fn shadows(&self) -> *const AtomicPtr<c_char> {
+        self.shadows
+    }
+
+    #[inline(always)]
+    pub(crate) fn tags(&self) -> *const AtomicU16 {
+        self.tags
+    }
+
+    #[inline(always)]
+    fn shadow(&self, i: usize) -> &AtomicPtr<c_char> {
+        debug_assert!(i < self.end);
+        // SAFETY: the invariant; the callers pass numbers below `end`.
+        unsafe { &*self.shadows.add(i) }
+    }
+
+    fn tag(&self, i: usize) -> &AtomicU16 {
+        debug_assert!(i < self.end);
+        // SAFETY: as above.
+        unsafe { &*self.tags.add(i) }
+    }
+
+    #[inline(always)]
+    fn slot(&self, i: usize) -> &Slot {
+        debug_assert!(i < self.end);
+        // SAFETY: as above.
+        unsafe { self.slots.add(i).as_ref() }
+    }
+
+    /// The number of a slot, if it is one of these.
+    #[inline(always)]
+    pub(crate) fn index(&self, slot: *const Slot) -> Option<usize> {
+        // What is no multiple becomes huge.
+        let i = slot.addr().wrapping_sub(self.slots().addr()).rotate_right(size_of::<Slot>().trailing_zeros());
+        (i.wrapping_sub(self.start) < self.end - self.start).then_some(i)
+    }
+
+    /// The generation, or `None` while a change is going on.
+    #[inline(always)]
+    fn generation(&self) -> Option<usize> {
+        // Acquire [generation]: pairs with Release in `Change::drop`. Who sees a change ended sees what it changed.
+        // Without it loom `a_search_sees_the_whole_change` fails.
+        let generation = self.generation.load(Ordering::Acquire);
+        generation.is_multiple_of(2).then_some(generation)
+    }
+
+    /// True if no change began since the generation was `before`.
+    #[inline(always)]
+    fn is_still(&self, before: usize) -> bool {
+        // Relaxed: comes after the Acquire at the end of each group. Who saw any store of a change sees it begun.
+        // Without this check loom `a_bystander_survives_a_group_load` fails.
+        self.generation.load(Ordering::Relaxed) == before
+    }
+
+    /// The value of the first entry of that name in the list that starts at `first`. Wait-free: at most two loads of each slot.
+    ///
+    /// # Safety
+    /// - `first` is the head of a proper list; the key is that of a name that stays as it is.
+    #[inline(always)]
+    pub(crate) unsafe fn find(&self, first: *const Slot, key: Key<'_>) -> Found {
+        let Some(first) = self.index(first) else { return Found::Unknown };
+        let Some(before) = self.generation() else { return Found::Unknown };
+        // SAFETY: `first` is one of these slots.
+        let mut search = unsafe { Search::new(self, first, key.hash, Side::Reader) };
+        loop {
+            // SAFETY: no null slot was met yet.
+            let i = unsafe { search.next() };
+            let entry = self.slot(i).load();
+            if entry.is_null() {
+                return if self.is_still(before) { Found::Nothing } else { Found::Unknown };
+            }
+            // SAFETY: L2, L4: an entry of the list. Which pointers are shadows does not change over time (H1): whatever was ours or the
+            // kernel's once stays that.
+            let value = unsafe {
+                // Relaxed: a pointer to compare with; the entry came through `Slot::load`.
+                if self.shadow(i).load(Ordering::Relaxed) == entry {
+                    key.value_in_fixed(entry)
+                } else {
+                    not_fixed(entry, key)
+                }
+            };
+            if let Some(value) = value {
+                return Found::Value(value);
+            }
+        }
+    }
+
+    /// The candidates for a name with this hash, from slot `first` on, in ascending order, up to the end of the list. Under the
+    /// update lock.
+    pub(crate) fn candidates(&self, first: usize, hash: u32) -> impl Iterator<Item = (*const Slot, *mut c_char)> {
+        // SAFETY: the callers pass the number of a slot of the list.
+        let mut search = unsafe { Search::new(self, first, hash, Side::Writer) };
+        let mut ended = false;
+        core::iter::from_fn(move || {
+            if ended {
+                return None;
+            }
+            // SAFETY: no null slot was met yet.
+            let slot = self.slot(unsafe { search.next() });
+            let entry = slot.own();
+            ended = entry.is_null();
+            (!ended).then_some((ptr::from_ref(slot), entry))
+        })
+    }
+
+    /// A change of the list begins; it ends when the result is dropped. Under the update lock.
+    pub(crate) fn change(&self) -> Change<'_> {
+        let odd = sync::own_count(&self.generation) | 1;
+        // Relaxed: the Release stores of the change come after it.
+        self.generation.store(odd, Ordering::Relaxed);
+        Change { generation: &self.generation, odd }
+    }
+
+    /// Notes what is stored into slot `i`. Under the update lock, during a change.
+    pub(crate) fn note(&self, i: usize, entry: *mut c_char, hint: Option<Hint>) {
+        let (tag, shadow) = match hint {
+            Some(Hint { hash, fixed: true }) => (tag(hash), entry),
+            Some(Hint { hash, .. }) => (tag(hash), no_shadow(entry)),
+            None => (0, no_shadow(ptr::null_mut())),
+        };
+        // Release [hint]: pairs with the Acquire at the end of `wide::candidates`. Who sees this sees the generation odd.
+        // Without it loom `a_bystander_survives_its_hints` fails.
+        self.tag(i).store(tag, Ordering::Release);
+        // Release [hint]: as above.
+        self.shadow(i).store(shadow, Ordering::Release);
+    }
+
+    /// True if slot `i` still holds the `entry` that was noted, and whether that is fixed. Under the update lock.
+    pub(crate) fn noted(&self, i: usize, entry: *mut c_char) -> Option<bool> {
+        let shadow = sync::own(self.shadow(i));
+        (shadow == entry || shadow == no_shadow(entry)).then_some(shadow == entry)
+    }
+
+    /// The tag of slot `i`. Under the update lock.
+    pub(crate) fn noted_tag(&self, i: usize) -> u16 {
+        sync::own_tag(self.tag(i))
+    }
+}
+
+/// A pointer that no slot holds, from which `entry` can be told: an address in the kernel's half.
+fn no_shadow(entry: *mut c_char) -> *mut c_char {
+    ptr::without_provenance_mut(!entry.addr())
+}
+
+/// The tag of a name with this hash.
+#[inline(always)]
+pub(crate) fn tag(hash: u32) -> u16 {
+    hash as u16
+}
+
+/// See [`Key::value_in`]. Not inlined: rarely needed.
+///
+/// # Safety
+/// - as there.
+#[cold]
+#[inline(never)]
+unsafe fn not_fixed(entry: *const c_char, key: Key<'_>) -> Option<*const c_char> {
+    // SAFETY: the caller's promise.
+    unsafe { key.value_in(entry) }
+}
+
+/// A change that is going on (H3). Under the update lock.
+pub(crate) struct Change<'a> {
+    generation: &'a AtomicUsize,
+    odd: usize,
+}
+
+impl Drop for Change<'_> {
+    fn drop(&mut self) {
+        // Release [generation]: pairs with Acquire in `Hints::generation`. Without it loom `a_search_sees_the_whole_change` fails.
+        self.generation.store(self.odd.wrapping_add(1), Ordering::Release);
+    }
+}
+
+/// The candidates of one group after the other. Invariant: `group` is a group of `hints`.
+struct Search<'a> {
+    hints: &'a Hints,
+    side: Side,
+    tag: u16,
+    group: usize,
+    found: Lanes,
+}
+
+impl<'a> Search<'a> {
+    /// # Safety
+    /// - slot `first` is one of `hints`.
+    #[inline(always)]
+    unsafe fn new(hints: &'a Hints, first: usize, hash: u32, side: Side) -> Search<'a> {
+        let (group, tag) = (first - first % GROUP, tag(hash));
+        // SAFETY: the invariant of `Hints`: whole groups.
+        let found = unsafe { wide::candidates(hints, group, tag, side) } & (!0 << ((first - group) * LANE));
+        Search { hints, side, tag, group, found }
+    }
+
+    /// The next candidate.
+    ///
+    /// # Safety
+    /// - no slot that this returned was null.
+    #[inline(always)]
+    unsafe fn next(&mut self) -> usize {
+        while self.found == 0 {
+            self.group += GROUP;
+            // SAFETY: H2, L1: a null slot is a candidate, and the search ends there: this group is one of the array's.
+            self.found = unsafe { wide::candidates(self.hints, self.group, self.tag, self.side) };
+        }
+        let lane = self.found.trailing_zeros() as usize / LANE;
+        // All bits up to this lane's, then out.
+        self.found &= (!0 << LANE) << (lane * LANE);
+        self.group + lane
+    }
+}
