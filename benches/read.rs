@@ -118,7 +118,14 @@ mod linux {
                 whose.own(&variables);
                 let (hits, misses) = (hits(&variables), misses(&variables));
                 bench(criterion, "getenv, long common beginning, hit", &whose, size, &hits, &variables.order);
-                bench(criterion, "getenv, long common beginning, miss", &whose, size, &misses, &variables.order);
+                bench(
+                    criterion,
+                    "getenv, long common beginning, miss",
+                    &whose,
+                    size,
+                    &misses,
+                    &variables.order,
+                );
             }
         }
     }
@@ -134,7 +141,9 @@ mod linux {
                 bench(criterion, group, &whose, size, &questions, &variables.order);
             }
         }
-        assert!(entries.iter().map(|entry| entry.as_ptr()).eq(contestants::entries().iter().map(|e| e.as_ptr())));
+        assert!(
+            entries.iter().map(|entry| entry.as_ptr()).eq(contestants::entries().iter().map(|e| e.as_ptr()))
+        );
     }
 
     /// Starts this benchmark again, once for each size.

@@ -86,6 +86,19 @@ class Results:
         return found
 
 
+def power_of_ten(ns):
+    return next(f"{ns // size:,} {unit}" for unit, size in (("ms", 10 ** 6), ("µs", 10 ** 3), ("ns", 1)) if ns >= size)
+
+
+def ratio(number):
+    return f"{number:.2f}" if number >= 0.1 else f"{number:.3f}"
+
+
+def escaped(words):
+    """For markdown and for SVG, where a name such as Lock<Map> would be taken for a tag."""
+    return words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
 def digits(number):
     """Three digits that count."""
     if number <= 0:
@@ -102,7 +115,7 @@ def time(ns):
 
 
 def table(results, unit, groups, base, rivals):
-    yield f"| | {unit} | {base} | " + " | ".join(f"{rival} / {base}" for rival in rivals) + " |"
+    yield f"| | {unit} | " + " | ".join(map(escaped, [base, *rivals])) + " |"
     yield "|---|--:|--:|" + "--:|" * len(rivals)
     for group in groups:
         per = f" ({PER[group]})" if group in PER else ""
@@ -112,17 +125,19 @@ def table(results, unit, groups, base, rivals):
             for rival in rivals:
                 theirs = results.get(group, rival, value)
                 cells.append("" if theirs is None else
-                             f"{theirs[0] / ours:.2f} ({theirs[1] / high:.2f} – {theirs[2] / low:.2f})")
+                             f"{ratio(theirs[0] / ours)} ({ratio(theirs[1] / high)} – {ratio(theirs[2] / low)})")
             yield "| " + " | ".join(cells) + " |"
 
 
 def quantiles(figures, names):
-    yield "| | " + ("variables | " if "cold" in figures[0]["group"] else "") + " | ".join(names) + " |"
-    yield "|---|" + ("--:|" if "cold" in figures[0]["group"] else "") + "--:|" * len(names)
+    cold = "cold" in figures[0]["group"]
+    yield "| | " + ("variables | " if cold else "") + " | ".join(names) + " |"
+    yield "|---|" + ("--:|" if cold else "") + "--:|" * len(names)
     for case in figures:
-        cells = [case["contestant"]]
-        if "cold" in case["group"]:
-            cells = [f"{case['contestant']}, {case['group'].rsplit(', ', 1)[1]}", f"{int(case['case']):,}"]
+        cells = [escaped(case["contestant"])]
+        if cold:
+            what = case["group"].rsplit(", ", 1)[1]
+            cells = [cells[0], ""] if case["case"] == "0" else [f"{cells[0]}, {what}", f"{int(case['case']):,}"]
         for name, key in names.items():
             cells.append(f"{case[key]:,.0f}" if key in ("calls", "writes") else time(case[key]))
         yield "| " + " | ".join(cells) + " |"
@@ -144,7 +159,7 @@ def markdown(results):
             yield "How many changes per second the writer made meanwhile:\n"
             writers = results.of("threads, beside a writer", "writes")
             threads = sorted({int(figures["case"]) for figures in writers})
-            yield "| readers | " + " | ".join([OURS, LOCKED, MAP]) + " |"
+            yield "| readers | " + " | ".join(map(escaped, (OURS, LOCKED, MAP))) + " |"
             yield "|--:|" + "--:|" * 3
             rates = {(figures["contestant"], int(figures["case"])): figures["writes"] for figures in writers}
             for n in threads:
@@ -171,8 +186,12 @@ def about(results):
     with open("/proc/cpuinfo", encoding="utf-8") as file:
         models = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
     libc = " ".join(platform.libc_ver()).strip()
-    yield (f"{when}, commit {command('git', 'rev-parse', '--short', 'HEAD')}; {os.cpu_count()} cores of "
+    commit = command("git", "rev-parse", "--short", "HEAD")
+    if command("git", "status", "--porcelain", "--", "../src", "../Cargo.toml", "../Cargo.lock", "*.rs"):
+        commit += " and changes"
+    yield (f"{when}, commit {commit}; {os.cpu_count()} cores of "
            f"{models[0] if models else platform.machine()}, Linux {platform.release()}, {libc}, {command('rustc', '--version')}.\n")
+    yield "The first contestant has its time; the others have theirs divided by that: **above 1 the first one is faster**.\n"
     if min(results.samples) < 10:
         yield ("**From a quick run** (`cargo bench -- --quick`: two samples for a figure, on a machine that others were using). "
                "It shows the order of magnitude and nothing finer.\n")
@@ -191,7 +210,7 @@ def command(*words):
 # Colours that differ in hue and in lightness, also for those who do not see all of them; each line has its own mark.
 STYLES = {OURS: ("#0072b2", "circle", 2.5), LIBC: ("#d55e00", "square", 1.6), LOCKED: ("#a0569c", "triangle", 1.6),
           MAP: ("#00805e", "diamond", 1.6)}
-WIDTH, HEIGHT, LEFT, TOP, PANEL, DOWN, GAP = 860, 400, 70, 80, 340, 255, 60
+WIDTH, HEIGHT, LEFT, TOP, PANEL, DOWN, GAP = 860, 400, 82, 80, 340, 255, 74
 
 
 def mark(kind, x, y, colour):
@@ -204,8 +223,7 @@ def mark(kind, x, y, colour):
 
 
 def text(x, y, words, anchor="middle", extra=""):
-    words = words.replace("&", "&amp;").replace("<", "&lt;")
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{extra}>{words}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{extra}>{escaped(words)}</text>'
 
 
 def plot(title, panels, xs, x_title, ys, y_title, y_scale, y_name):
@@ -269,7 +287,7 @@ def time_plot(results):
     times = [y for _, panel in panels for points in panel.values() for point in points for y in point[1:]]
     ys = [10 ** power for power in range(math.floor(math.log10(min(times))), math.ceil(math.log10(max(times))) + 1)]
     return plot("Time of a getenv, names in random order", panels, results.values("getenv, hit", OURS), "variables", ys,
-                "time of a call", math.log, time)
+                "time of a call", math.log, power_of_ten)
 
 
 def threads_plot(results):

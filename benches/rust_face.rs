@@ -5,7 +5,6 @@
 //! writer's. Times are per read and thread.
 
 #[cfg(target_os = "linux")]
-#[allow(unused)] // the Rust functions need no contestants of C's
 mod common;
 
 #[cfg(target_os = "linux")]
@@ -104,7 +103,8 @@ mod linux {
                 own_ours();
                 let write = |i| mtsafe_env::set_var(WRITTEN, changing(i));
                 bench.reads("mtsafe_env::with_var", writes.then_some(&write), || {
-                    let same = mtsafe_env::with_var(black_box(READ), |value| value.to_bytes() == VALUE.as_bytes());
+                    let same =
+                        mtsafe_env::with_var(black_box(READ), |value| value.to_bytes() == VALUE.as_bytes());
                     assert_eq!(same, Some(true));
                 });
                 own_std();
@@ -171,7 +171,8 @@ mod linux {
             let times: Vec<_> = readers.into_iter().map(|reader| reader.join()).collect();
             // Before a reader's panic is passed on: the writer must end.
             stop.store(true, Ordering::Relaxed);
-            let times: Vec<_> = times.into_iter().map(|time| time.expect("every read found its value")).collect();
+            let times: Vec<_> =
+                times.into_iter().map(|time| time.expect("every read found its value")).collect();
             let begin = times.iter().map(|time| time.0).min().expect("a reader");
             times.iter().map(|time| time.1).max().expect("a reader") - begin
         })

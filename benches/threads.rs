@@ -110,8 +110,11 @@ mod linux {
                         for &at in order.take(usize::try_from(count).expect("64 bits")) {
                             let expected = variables.values[at].as_bytes()[0];
                             let start = Instant::now();
-                            let found =
-                                if name == CLOCK.0 { expected } else { whose.first_byte(&variables.names[at]) };
+                            let found = if name == CLOCK.0 {
+                                expected
+                            } else {
+                                whose.first_byte(&variables.names[at])
+                            };
                             singles.push(start.elapsed());
                             assert_eq!(found, expected);
                         }
@@ -199,7 +202,8 @@ mod linux {
             // Before a reader's panic is passed on: the writer must end.
             stop.store(true, Ordering::Relaxed);
             let writes = writer.map_or(0, |writer| writer.join().expect("the writer's changes succeed"));
-            let times: Vec<_> = times.into_iter().map(|time| time.expect("every read found its value")).collect();
+            let times: Vec<_> =
+                times.into_iter().map(|time| time.expect("every read found its value")).collect();
             let begin = times.iter().map(|time| time.0).min().expect("a reader");
             let end = times.iter().map(|time| time.1).max().expect("a reader");
             Done { time: end - begin, writes }

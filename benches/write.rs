@@ -60,7 +60,14 @@ mod linux {
         for whose in contestants::all() {
             let name = whose.name;
             for size in [40, 1_000] {
-                children(&mut criterion, "setenv, new value", name, size, &format!("new {size} {name}"), NEW_VALUES);
+                children(
+                    &mut criterion,
+                    "setenv, new value",
+                    name,
+                    size,
+                    &format!("new {size} {name}"),
+                    NEW_VALUES,
+                );
             }
             children(&mut criterion, "build", name, BUILT, &format!("build {BUILT} {name}"), BUILT);
         }
@@ -74,13 +81,16 @@ mod linux {
     fn same(criterion: &mut Criterion, whose: &Contestant, variables: &Variables) {
         whose.own(variables);
         let mut order = variables.order.iter().cycle();
-        criterion.benchmark_group("setenv, same value").bench_function(id(whose.name, variables), |bencher| {
-            let whose = black_box(*whose);
-            bencher.iter(|| {
-                let at = *order.next().expect("it never ends");
-                whose.set(&variables.names[at], &variables.values[at]);
-            });
-        });
+        criterion.benchmark_group("setenv, same value").bench_function(
+            id(whose.name, variables),
+            |bencher| {
+                let whose = black_box(*whose);
+                bencher.iter(|| {
+                    let at = *order.next().expect("it never ends");
+                    whose.set(&variables.names[at], &variables.values[at]);
+                });
+            },
+        );
         whose.check(variables, &variables.values);
     }
 
@@ -112,13 +122,16 @@ mod linux {
         whose.own(variables);
         let mut turns = Turns::new(&variables.values, others);
         let mut order = variables.order.iter().cycle();
-        criterion.benchmark_group("setenv, other value").bench_function(id(whose.name, variables), |bencher| {
-            let whose = black_box(*whose);
-            bencher.iter(|| {
-                let at = *order.next().expect("it never ends");
-                whose.set(&variables.names[at], turns.next(at));
-            });
-        });
+        criterion.benchmark_group("setenv, other value").bench_function(
+            id(whose.name, variables),
+            |bencher| {
+                let whose = black_box(*whose);
+                bencher.iter(|| {
+                    let at = *order.next().expect("it never ends");
+                    whose.set(&variables.names[at], turns.next(at));
+                });
+            },
+        );
         whose.check(variables, &turns.now());
     }
 
@@ -206,12 +219,15 @@ mod linux {
         list.own(variables);
         let mut turns = Turns::new(&variables.values, others);
         let mut order = variables.order.iter().cycle();
-        criterion.benchmark_group("set_var, other value").bench_function(id(whose.name, variables), |bencher| {
-            bencher.iter(|| {
-                let at = *order.next().expect("it never ends");
-                (whose.set)(os(&variables.names[at]), os(turns.next(at)));
-            });
-        });
+        criterion.benchmark_group("set_var, other value").bench_function(
+            id(whose.name, variables),
+            |bencher| {
+                bencher.iter(|| {
+                    let at = *order.next().expect("it never ends");
+                    (whose.set)(os(&variables.names[at]), os(turns.next(at)));
+                });
+            },
+        );
         list.check(variables, &turns.now());
 
         list.own(variables);
@@ -229,9 +245,12 @@ mod linux {
         (whose.list)().own(variables);
         let strings = variables.names.iter().chain(&variables.values);
         let expected = (variables.names.len(), strings.map(|string| string.as_bytes().len()).sum());
-        criterion.benchmark_group("snapshot (vars_os)").bench_function(id(whose.name, variables), |bencher| {
-            bencher.iter(|| assert_eq!((whose.snapshot)(), expected));
-        });
+        criterion.benchmark_group("snapshot (vars_os)").bench_function(
+            id(whose.name, variables),
+            |bencher| {
+                bencher.iter(|| assert_eq!((whose.snapshot)(), expected));
+            },
+        );
     }
 
     /// Measures what a child does for `task`, `count` changes.

@@ -216,7 +216,10 @@ fn own() -> &'static Own {
             let file = unsafe { CStr::from_ptr(found.dli_fname) }.to_string_lossy().into_owned();
             let base = file.rsplit('/').next().unwrap_or_default();
             // A preloaded library would pass for libc.
-            assert!(["libc.", "libc-", "ld-musl"].iter().any(|s| base.starts_with(s)), "{name:?} is in {file}");
+            assert!(
+                ["libc.", "libc-", "ld-musl"].iter().any(|s| base.starts_with(s)),
+                "{name:?} is in {file}"
+            );
             at
         };
         // SAFETY: C declares these functions so.

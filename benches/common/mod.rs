@@ -163,7 +163,7 @@ impl Singles {
 
     /// Records quantiles, unless there are so few calls that this was but a test of the benchmark.
     pub(crate) fn record(mut self, group: &str, case: &str, contestant: &str, more: &[(&str, f64)]) {
-        if self.0.len() < 50 {
+        if self.0.len() < 10 {
             return;
         }
         self.0.sort_unstable();
