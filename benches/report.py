@@ -193,7 +193,7 @@ def about(results):
            f"{models[0] if models else platform.machine()}, Linux {platform.release()}, {libc}, {command('rustc', '--version')}.\n")
     yield "The first contestant has its time; the others have theirs divided by that: **above 1 the first one is faster**.\n"
     if min(results.samples) < 10:
-        yield ("**From a quick run** (`cargo bench -- --quick`: two samples for a figure, on a machine that others were using). "
+        yield (f"**{'From' if max(results.samples) < 10 else 'Partly from'} a quick run** (`cargo bench -- --quick`: two samples for a figure, on a machine that others were using). "
                "It shows the order of magnitude and nothing finer.\n")
     newest = max(path.stat().st_mtime for folder in ("src", "benches") for path in (HERE.parent / folder).rglob("*.rs"))
     if newest > min(results.times):

@@ -2,7 +2,7 @@
 //!
 //! On 1 and 2 threads, alone and beside a thread that changes another variable without pause, and reads that copy nothing. Not
 //! interposed, so that std's calls are libc's; each has the environment to itself, built by its own `set_var`, and that is the
-//! writer's. Times are per read and thread.
+//! writer's. Each thread stays on one core. Times are per read and thread.
 
 #[cfg(target_os = "linux")]
 mod common;
@@ -156,18 +156,20 @@ mod linux {
             let (stop, start) = (&stop, &start);
             if let Some(write) = write {
                 scope.spawn(move || {
+                    common::pin(threads);
                     start.wait();
                     // Relaxed: nothing travels with it.
                     (0..).take_while(|_| !stop.load(Ordering::Relaxed)).for_each(write);
                 });
             }
-            let reader = move || {
+            let reader = |index| {
+                common::pin(index);
                 start.wait();
                 let begin = Instant::now();
                 (0..count).for_each(|_| read());
                 (begin, Instant::now())
             };
-            let readers: Vec<_> = (0..threads).map(|_| scope.spawn(reader)).collect();
+            let readers: Vec<_> = (0..threads).map(|index| scope.spawn(move || reader(index))).collect();
             let times: Vec<_> = readers.into_iter().map(|reader| reader.join()).collect();
             // Before a reader's panic is passed on: the writer must end.
             stop.store(true, Ordering::Relaxed);

@@ -3,6 +3,8 @@
 //! 40 variables, of which the readers ask for each in random order and compare what they get. The writer adds, replaces and removes two
 //! others without pause, by the same contestant's functions. Criterion's time is that of one read on each thread; throughput is that of all of them.
 //!
+//! Each thread stays on a core of its own, the writer on the one after the last reader's, as long as there are cores.
+//!
 //! libc's own functions are measured alone only: beside a writer they crash before glibc 2.41, and miss variables.
 //!
 //! *Latency*: one reader beside the writer; each call is timed by itself, between two readings of the clock. "the clock alone" is
@@ -174,7 +176,9 @@ mod linux {
         let start = Barrier::new(readers + usize::from(writer));
         thread::scope(|scope| {
             let writer = writer.then(|| {
-                scope.spawn(|| {
+                let (stop, start) = (&stop, &start);
+                scope.spawn(move || {
+                    common::pin(readers);
                     start.wait();
                     let mut rounds = 0;
                     // Relaxed: nothing travels with it.
@@ -191,6 +195,7 @@ mod linux {
                 .map(|reader| {
                     let (start, read) = (&start, &read);
                     scope.spawn(move || {
+                        common::pin(reader);
                         start.wait();
                         let begin = Instant::now();
                         read(reader);
