@@ -83,6 +83,12 @@ impl Env {
         self.at(name).map(|value| unsafe { text(value) })
     }
 
+    /// The same with hints.
+    fn value(&self, name: &str) -> Option<&'static str> {
+        // SAFETY: as for `set` and `get`.
+        unsafe { self.store().value(self.head(), name.as_bytes()).map(|value| text(value)) }
+    }
+
     /// All entries as of one moment, sorted.
     fn snapshot(&self) -> Vec<&'static str> {
         let mut entries = [std::ptr::null(); 8];
@@ -97,12 +103,12 @@ impl Env {
     /// `environ = list`, by the program.
     fn assign(&self, list: &Foreign) {
         // SAFETY: a proper list, kept alive by the model.
-        unsafe { self.head().assign(list.0.as_ptr()) };
+        unsafe { self.head().assign(list.as_ptr()) };
     }
 
     /// The same beside a thread that changes the list.
     fn assign_beside(&self, list: &Foreign) {
-        self.head().assign_beside_exchange(list.0.as_ptr());
+        self.head().assign_beside_exchange(list.as_ptr());
     }
 
     /// `environ[i] = entry`, by the program; the list has an `i`th entry or ends there.
@@ -125,19 +131,33 @@ unsafe fn text(string: *const c_char) -> &'static str {
     unsafe { CStr::from_ptr(string) }.to_str().unwrap()
 }
 
-/// An array of the program's own.
-struct Foreign(Vec<Slot>);
+/// An array of the program's own, or the kernel's: from the given slot on.
+struct Foreign(Vec<Slot>, usize);
 
 impl Deref for Foreign {
     type Target = [Slot];
     fn deref(&self) -> &[Slot] {
-        &self.0
+        &self.0[self.1..]
     }
+}
+
+/// A list of the kernel's: its strings lie one behind the other.
+fn initial(entries: &[&str]) -> Arc<Foreign> {
+    let text = entries.join("\0") + "\0";
+    let end = text.len();
+    // What `wide` may read past a name, and more.
+    let text: &'static str = Box::leak((text + &"\0".repeat(100)).into_boxed_str());
+    let start = text.as_ptr();
+    mtsafe_env_core::set_initial_strings(start.addr() - 1..start.addr() + text.len());
+    let each = text[..end].split_terminator('\0').map(|entry| entry.as_ptr().cast::<c_char>());
+    // Room around it, as around the kernel's: a group is read whole.
+    let none = || [std::ptr::null(); 2].into_iter();
+    Arc::new(Foreign(none().chain(each).chain(none()).chain(none()).map(Slot::holding).collect(), 2))
 }
 
 fn foreign(entries: &[&'static CStr]) -> Arc<Foreign> {
     let ends = [std::ptr::null()];
-    Arc::new(Foreign(entries.iter().map(|e| e.as_ptr()).chain(ends).map(Slot::holding).collect()))
+    Arc::new(Foreign(entries.iter().map(|e| e.as_ptr()).chain(ends).map(Slot::holding).collect(), 0))
 }
 
 /// Explores `scene`, prints the number of executions, and refuses a model that explores nothing.
@@ -525,6 +545,106 @@ models! {
         env.assign(&list);
         env.set("X", "3");
         reader.join().unwrap();
+    }
+}
+
+// Searches with hints. (All models above are of plain scans.)
+models! {
+    /// The group that X is in is loaded in the wrong order.
+    a_bystander_survives_a_group_load bounded |env| {
+        env.fill(&["X=9", "Y=1"]);
+        env.writer();
+        let reader = env.spawn(|env| assert_eq!(env.value("X"), Some("9")));
+        env.unset("Y");
+        env.set("P", "1");
+        reader.join().unwrap();
+    }
+
+    /// X moves to another group, and back comes another entry.
+    a_bystander_survives_a_move_between_groups bounded |env| {
+        env.fill(&["X=9", "A=1", "Y=1"]);
+        env.writer();
+        let reader = env.spawn(|env| assert_eq!(env.value("X"), Some("9")));
+        env.unset("Y");
+        env.set("P", "1");
+        reader.join().unwrap();
+    }
+
+    /// X itself is replaced, by a string of ours and by one of the program's.
+    a_replaced_variable_is_found bounded |env| {
+        env.fill(&["X=1", "Y=1"]);
+        env.writer();
+        let reader = env.spawn(|env| assert!(matches!(env.value("X"), Some("1" | "2" | "3"))));
+        env.set("X", "2");
+        env.put(c"X=3");
+        reader.join().unwrap();
+    }
+
+    a_found_value_never_goes_back bounded |env| {
+        env.fill(&["Y=1", "X=1"]);
+        env.writer();
+        let reader = env.spawn(|env| {
+            let history = History(&[Some("1"), Some("2")]);
+            let first = history.place(env.value("X"));
+            assert!(first <= history.place(env.value("X")));
+        });
+        env.set("X", "2");
+        env.unset("Y");
+        reader.join().unwrap();
+    }
+
+    /// The miss is as good as the hit before it.
+    an_unset_variable_stays_gone bounded |env| {
+        env.fill(&["X=1", "A=1"]);
+        env.writer();
+        let reader = env.spawn(|env| {
+            let history = History(&[Some("1"), None]);
+            let first = history.place(env.value("X"));
+            assert!(first <= history.place(env.value("X")));
+        });
+        env.unset("X");
+        reader.join().unwrap();
+    }
+
+    /// The program cut the list; what it cut off does not come back while the gap is closed.
+    what_was_cut_off_stays_gone bounded |env| {
+        env.fill(&["A=1", "X=1", "B=1"]);
+        env.writer();
+        env.store_at(1, None);
+        let reader = env.spawn(|env| assert_eq!(env.value("B"), None));
+        env.set("C", "1");
+        reader.join().unwrap();
+    }
+
+    /// The first array, and the next one.
+    new_hints_are_seen_whole bounded |env| {
+        let list = foreign(&[c"X=9", c"A=1", c"B=1"]);
+        env.assign(&list);
+        let reader = env.spawn(|env| assert_eq!(env.value("X"), Some("9")));
+        env.set("C", "1");
+        reader.join().unwrap();
+    }
+
+    /// Two readers of the kernel's list: one builds, whichever.
+    hints_of_readers_are_seen_whole bounded |env| {
+        let list = initial(&["A=1", "X=9"]);
+        env.assign(&list);
+        let read = |env: Env| assert_eq!([env.value("X"), env.value("X"), env.value("N")], [Some("9"), Some("9"), None]);
+        let other = env.spawn(read);
+        read(env);
+        other.join().unwrap();
+        drop(list);
+    }
+
+    /// A reader builds while a writer makes the first change.
+    hints_of_readers_give_way bounded |env| {
+        let list = initial(&["A=1", "X=9"]);
+        env.assign(&list);
+        let reader = env.spawn(|env| assert_eq!([env.value("X"), env.value("X")], [Some("9"); 2]));
+        env.set("A", "2");
+        reader.join().unwrap();
+        env.writer(); // to see the newest, not what loom thinks might be
+        assert_eq!([env.value("A"), env.value("X"), env.value("N")], [Some("2"), Some("9"), None]);
     }
 }
 

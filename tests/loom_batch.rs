@@ -2,11 +2,11 @@
 //!
 //! `RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 cargo test --profile loom --test loom_batch --target-dir target/loom`
 
-#![cfg(loom)]
+#![cfg(all(loom, not(shuttle)))]
 
 use loom::sync::Arc;
 use loom::thread;
-use mtsafe_env_core::{Head, Store};
+use mtsafe_env_core::{Head, Store, sole_writer};
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -25,6 +25,7 @@ impl Env {
             env.batch(&variables.map(|(name, _)| (name, Some(round))));
         }
         env.batch(&variables.map(|(name, value)| (name, Some(value))));
+        sole_writer();
         env
     }
 
