@@ -80,9 +80,10 @@ SHARED_SOMETIMES static struct contestant libc_itself(void)
 }
 
 /* What programs do that have no safe libc: a lock around libc's functions. The value would have to be copied before the lock is
- * given back; that is left out, in the lock's favour. */
+ * given back; that is left out, in the lock's favour. Two kinds: libc's ordinary one, and one that lets writers go first, as that
+ * around std::env does. (glibc's ordinary one lets readers go first, and a writer wait as long as they keep coming.) */
 static struct contestant under_lock;
-static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
+static pthread_rwlock_t lock;
 
 static char *locked_get(const char *name)
 {
@@ -113,10 +114,27 @@ static int locked_clear(void)
     return result;
 }
 
+/* One kind per process: the functions have no argument to tell the locks apart. */
 SHARED_SOMETIMES static struct contestant libc_locked(void)
 {
     under_lock = libc_itself();
     return (struct contestant){"rwlock", locked_get, locked_set, locked_unset, locked_clear};
+}
+
+/* True if there is a lock of the kind wanted, which is from now on the one that is used. */
+SHARED_SOMETIMES static int make_lock(int writers_first)
+{
+    pthread_rwlockattr_t kind;
+    CHECK(pthread_rwlockattr_init(&kind) == 0);
+#ifdef __GLIBC__
+    if (writers_first)
+        CHECK(pthread_rwlockattr_setkind_np(&kind, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP) == 0);
+#else
+    if (writers_first)
+        return 0;
+#endif
+    CHECK(pthread_rwlock_init(&lock, &kind) == 0);
+    return 1;
 }
 
 /* ---- numbers in a fixed sequence, so that each run measures the same ---- */
@@ -161,7 +179,7 @@ enum { ABSENT = sizeof absent / sizeof *absent };
 enum { NAME_ROOM = 64, VALUE_ROOM = 64, MOST = 8192 };
 
 /* The i-th name of those that a program of this size has: the first ten are well-known, later a third, in the end hardly any. */
-static void name_into(char *to, unsigned i)
+SHARED_SOMETIMES static void name_into(char *to, unsigned i)
 {
     static const char *const services[] = {"REDIS_MASTER", "BILLING_API", "AUTH", "POSTGRES_PRIMARY", "KAFKA_BROKER", "SEARCH"};
     const char *service = services[i / 7 % (sizeof services / sizeof *services)];
@@ -195,7 +213,7 @@ SHARED_SOMETIMES static void absent_name_into(char *to, unsigned i)
     }
 }
 
-static void value_into(char *to, unsigned i, unsigned version)
+SHARED_SOMETIMES static void value_into(char *to, unsigned i, unsigned version)
 {
     switch (i % 5) {
     case 0: snprintf(to, VALUE_ROOM, "/usr/local/share/service-%u:/usr/share/service-%u", i, version); break;

@@ -148,6 +148,30 @@ static void inherit(int argc)
     FAIL("cannot start %s again (errno %d)", words[0], errno);
 }
 
+/* ---- the finest clock there is, for single calls ---- */
+
+static inline uint64_t ticks(void)
+{
+#if defined(__x86_64__)
+    unsigned processor;
+    _mm_lfence();
+    uint64_t now = __rdtscp(&processor);
+    _mm_lfence();
+    return now;
+#else
+    return (uint64_t)now_ns();
+#endif
+}
+
+static double ticks_per_ns(void)
+{
+    double start = now_ns();
+    uint64_t first = ticks();
+    while (now_ns() - start < 2e7) {
+    }
+    return (double)(ticks() - first) / (now_ns() - start);
+}
+
 /* ---- warm reads ---- */
 
 static __attribute__((noinline, cold, noreturn)) void wrong(const char *name, const char *value)
@@ -256,27 +280,13 @@ static __attribute__((noinline)) double cold_call(char *(*get)(const char *), co
     const char *name = query->name, *expected = query->expected;
     size_t length = strlen(name);
     __asm__ volatile("" : : "r"(length));
-    unsigned processor;
     _mm_mfence();
-    _mm_lfence();
-    uint64_t start = __rdtscp(&processor);
-    _mm_lfence();
+    uint64_t start = ticks();
     const char *value = get(name);
-    uint64_t end = __rdtscp(&processor);
-    _mm_lfence();
+    uint64_t end = ticks();
     if (value != expected)
         wrong(name, value);
     return (double)(end - start);
-}
-
-static double ticks_per_ns(void)
-{
-    unsigned processor;
-    double start = now_ns();
-    uint64_t ticks = __rdtscp(&processor);
-    while (now_ns() - start < 2e7) {
-    }
-    return (double)(__rdtscp(&processor) - ticks) / (now_ns() - start);
 }
 
 static void cold_cases(const struct contestant *const pair[2], const char *list)
@@ -320,7 +330,7 @@ static void cold_cases(const struct contestant *const pair[2], const char *list)
  * own functions, and then does one short round whenever it is told to. Fair: both do the same in the same order, one at a time
  * while the other one waits in `read`, and each warms its caches again before it looks at the clock. Building is not timed. */
 
-enum { MOST_RESULTS = 3 };
+enum { MOST_RESULTS = 4 };
 struct worker {
     pid_t pid;
     int to, from;
@@ -573,7 +583,7 @@ struct reader {
     const struct contestant *who;
     const struct query *asked;
     unsigned offset, together;
-    double calls, ns;
+    double calls, ns, processor_ns;
 };
 
 /* Processors are few: who waits lets the others run. */
@@ -584,13 +594,20 @@ static void meet(unsigned all)
         sched_yield();
 }
 
+static double used_ns(void)
+{
+    struct timespec used;
+    CHECK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used) == 0);
+    return (double)used.tv_sec * 1e9 + (double)used.tv_nsec;
+}
+
 static void *read_until_stopped(void *argument)
 {
     struct reader *self = argument;
     unsigned at = self->offset;
     uint64_t calls = 0;
     meet(self->together);
-    double begin = now_ns();
+    double begin = now_ns(), used = used_ns();
     do {
         for (unsigned i = 0; i < 64; i++, at++, calls++) {
             const struct query *query = &self->asked[order[at % ORDER]];
@@ -600,94 +617,117 @@ static void *read_until_stopped(void *argument)
         }
     } while (!atomic_load_explicit(&stopping, memory_order_relaxed));
     self->ns = now_ns() - begin;
+    self->processor_ns = used_ns() - used;
     self->calls = (double)calls;
     return NULL;
 }
 
+struct writer {
+    const struct contestant *who;
+    double pairs, ns;
+};
+
 static void *write_until_stopped(void *argument)
 {
-    const struct contestant *who = argument;
-    for (unsigned i = 0; !atomic_load_explicit(&stopping, memory_order_relaxed); i++) {
-        const char *name = extra[i % EXTRA];
+    struct writer *self = argument;
+    const struct contestant *who = self->who;
+    unsigned i = 0;
+    double begin = now_ns();
+    do {
+        const char *name = extra[i++ % EXTRA];
         if (who->set(name, "tcp://10.96.0.1:443", 1) != 0 || who->unset(name) != 0)
             wrong(name, "refused");
-    }
+    } while (!atomic_load_explicit(&stopping, memory_order_relaxed));
+    self->ns = now_ns() - begin;
+    self->pairs = i;
     return NULL;
 }
 
-/* Wall nanoseconds per call of `count` readers together: half as many for two readers that do not disturb each other. */
-static double readers_round(const struct contestant *who, const struct query *asked, unsigned count, int beside_writer)
+/* Wall nanoseconds per call of `count` readers together: half as many for two readers that do not disturb each other. With a
+ * writer, also what one pair of its changes took. `processors`: how many the readers had. */
+static double readers_round(const struct contestant *who, const struct query *asked, unsigned count, double *pair_ns,
+                            double *processors)
 {
     struct reader readers[2];
-    pthread_t writer;
+    struct writer writer = {.who = who};
+    pthread_t thread;
     new_order();
     atomic_store(&ready, 0);
     atomic_store(&stopping, 0);
-    if (beside_writer)
-        CHECK(pthread_create(&writer, NULL, write_until_stopped, (void *)who) == 0);
     for (unsigned i = 0; i < count; i++) {
         readers[i] = (struct reader){.who = who, .asked = asked, .offset = i * ORDER / 2, .together = count + 1};
         CHECK(pthread_create(&readers[i].thread, NULL, read_until_stopped, &readers[i]) == 0);
     }
+    if (pair_ns)
+        CHECK(pthread_create(&thread, NULL, write_until_stopped, &writer) == 0);
     meet(count + 1);
     struct timespec pause = {0, (long)THREADS_ROUND_NS};
     nanosleep(&pause, NULL);
     atomic_store(&stopping, 1);
     double per_ns = 0;
+    *processors = 0;
     for (unsigned i = 0; i < count; i++) {
         CHECK(pthread_join(readers[i].thread, NULL) == 0);
         per_ns += readers[i].calls / readers[i].ns;
+        *processors += readers[i].processor_ns / readers[i].ns;
     }
-    if (beside_writer)
-        CHECK(pthread_join(writer, NULL) == 0);
+    if (pair_ns) {
+        CHECK(pthread_join(thread, NULL) == 0);
+        *pair_ns = writer.ns / writer.pairs;
+    }
     CHECK(per_ns > 0);
     return 1 / per_ns;
 }
 
 /* One reader and two, one after the other, so that their ratio is that of one moment. */
-static void job_readers(const struct contestant *who, const struct query *asked, unsigned round, int beside_writer, double *results)
+static void job_readers(const struct contestant *who, const struct query *asked, unsigned round, double *results, int beside_writer)
 {
+    double processors[2];
     for (unsigned turn = 0; turn < 2; turn++) {
         unsigned count = 1 + (turn + round / 2) % 2;
-        results[count - 1] = readers_round(who, asked, count, beside_writer);
+        results[count - 1] = readers_round(who, asked, count, beside_writer ? &results[count + 1] : NULL, &processors[count - 1]);
     }
+    if (!beside_writer)
+        results[2] = processors[1];
 }
 static void job_hits(const struct contestant *who, unsigned round, double *results)
 {
-    job_readers(who, hits, round, 0, results);
+    job_readers(who, hits, round, results, 0);
 }
 static void job_misses(const struct contestant *who, unsigned round, double *results)
 {
-    job_readers(who, misses, round, 0, results);
+    job_readers(who, misses, round, results, 0);
 }
 static void job_hits_beside(const struct contestant *who, unsigned round, double *results)
 {
-    job_readers(who, hits, round, 1, results);
+    job_readers(who, hits, round, results, 1);
 }
 static void job_misses_beside(const struct contestant *who, unsigned round, double *results)
 {
-    job_readers(who, misses, round, 1, results);
+    job_readers(who, misses, round, results, 1);
 }
 
 /* What single reads take beside a writer: half of them at most, all but one in a hundred at most, the longest. */
 static void job_latency(const struct contestant *who, unsigned round, double *results)
 {
-    static double took[LATENCIES];
-    pthread_t writer;
-    (void)round;
+    static double took[LATENCIES], scale;
+    pthread_t thread;
+    struct writer writer = {.who = who};
+    if (round == 0)
+        scale = ticks_per_ns();
     new_order();
     atomic_store(&stopping, 0);
-    CHECK(pthread_create(&writer, NULL, write_until_stopped, (void *)who) == 0);
+    CHECK(pthread_create(&thread, NULL, write_until_stopped, &writer) == 0);
     for (unsigned i = 0; i < LATENCIES; i++) {
         const struct query *query = &hits[order[i % ORDER]];
-        double begin = now_ns();
+        uint64_t begin = ticks();
         const char *value = who->get(query->name);
-        took[i] = now_ns() - begin;
+        took[i] = (double)(ticks() - begin) / scale;
         if (value != query->expected)
             wrong(query->name, value);
     }
     atomic_store(&stopping, 1);
-    CHECK(pthread_join(writer, NULL) == 0);
+    CHECK(pthread_join(thread, NULL) == 0);
     results[0] = quantile(took, LATENCIES, 0.5);
     results[1] = quantile(took, LATENCIES, 0.99);
     results[2] = took[LATENCIES - 1];
@@ -702,69 +742,102 @@ static int libc_is_safe(void)
     return version && sscanf(version(), "%u.%u", &major, &minor) == 2 && (major > 2 || minor >= 41);
 }
 
-static void threads_rows(const char *title, const struct contestant *const who[], const struct worker *workers, unsigned count, job *run)
+enum { MOST_THREADED = 4 };
+static const struct contestant *threaded[MOST_THREADED];
+static struct worker workers[MOST_THREADED];
+
+/* Compares the first one with each other one. The rows sort, so they get copies. */
+static void rows_of(const char *title, unsigned count, unsigned rounds, double times[MOST_THREADED][ROUNDS])
 {
-    static double times[3][MOST_RESULTS][ROUNDS];
-    for (unsigned round = 0; round < ROUNDS; round++)
+    for (unsigned i = 1; i < count; i++) {
+        double ours[ROUNDS], theirs[ROUNDS];
+        memcpy(ours, times[0], sizeof ours);
+        memcpy(theirs, times[i], sizeof theirs);
+        row(title, threaded[0]->name, ours, threaded[i]->name, theirs, rounds);
+    }
+}
+
+static double collected[MOST_RESULTS][MOST_THREADED][ROUNDS];
+
+static void collect(unsigned count, unsigned rounds, job *run)
+{
+    for (unsigned round = 0; round < rounds; round++)
         for (unsigned turn = 0; turn < count; turn++) {
             unsigned i = (turn + round) % count;
             double results[MOST_RESULTS];
             ask(&workers[i], run, round, results);
-            for (unsigned result = 0; result < 2; result++)
-                times[i][result][round] = results[result];
-        }
-    char text[160];
-    /* Before the comparisons, which sort. */
-    for (unsigned i = 0; i < count; i++) {
-        double two[ROUNDS], one[ROUNDS];
-        memcpy(one, times[i][0], sizeof one);
-        memcpy(two, times[i][1], sizeof two);
-        snprintf(text, sizeof text, "getenv %u %s, %s: 2 threads against 1", variables, title, who[i]->name);
-        row(text, "2 threads", two, "1 thread", one, ROUNDS);
-    }
-    for (unsigned readers = 1; readers <= 2; readers++)
-        for (unsigned i = 1; i < count; i++) {
-            double ours[ROUNDS], theirs[ROUNDS];
-            memcpy(ours, times[0][readers - 1], sizeof ours);
-            memcpy(theirs, times[i][readers - 1], sizeof theirs);
-            snprintf(text, sizeof text, "getenv %u %s, %u thread%s", variables, title, readers, readers > 1 ? "s" : "");
-            row(text, who[0]->name, ours, who[i]->name, theirs, ROUNDS);
+            for (unsigned result = 0; result < MOST_RESULTS; result++)
+                collected[result][i][round] = results[result];
         }
 }
 
-static void threads_cases(const struct contestant *const who[3])
+static void threads_rows(const char *what, unsigned count, job *run, int beside_writer)
 {
-    prepare_writes();
-    struct worker workers[3];
-    for (unsigned i = 0; i < 3; i++)
-        workers[i] = start(who[i], workers, i);
-    unsigned beside_writer = libc_is_safe() ? 3 : 2; /* libc is the last one */
-    if (beside_writer < 3)
-        printf("note\tthis libc cannot be read beside a writer: only ours and a lock are compared there\n");
-    threads_rows("hit", who, workers, 3, job_hits);
-    threads_rows("miss", who, workers, 3, job_misses);
-    threads_rows("hit beside a writer", who, workers, beside_writer, job_hits_beside);
-    threads_rows("miss beside a writer", who, workers, beside_writer, job_misses_beside);
+    char title[160];
+    collect(count, ROUNDS, run);
+    /* Nothing of ours blocks, so two readers alone have two processors unless something else runs. */
+    if (!beside_writer)
+        printf("note\t%s: two readers of ours had %.2f processors\n", what, quantile(collected[2][0], ROUNDS, 0.5));
+    for (unsigned i = 0; i < count; i++) {
+        double one[ROUNDS], two[ROUNDS];
+        memcpy(one, collected[0][i], sizeof one);
+        memcpy(two, collected[1][i], sizeof two);
+        snprintf(title, sizeof title, "%s, %s: 2 threads against 1", what, threaded[i]->name);
+        row(title, "2 threads", two, "1 thread", one, ROUNDS);
+    }
+    for (unsigned readers = 1; readers <= 2; readers++) {
+        snprintf(title, sizeof title, "%s, %u thread%s", what, readers, readers > 1 ? "s" : "");
+        rows_of(title, count, ROUNDS, collected[readers - 1]);
+        if (beside_writer) {
+            snprintf(title, sizeof title, "%s, %u thread%s: the writer's pair", what, readers, readers > 1 ? "s" : "");
+            rows_of(title, count, ROUNDS, collected[readers + 1]);
+        }
+    }
+}
 
-    static const char *const names[MOST_RESULTS] = {"p50", "p99", "max"};
-    static double times[3][MOST_RESULTS][LATENCY_ROUNDS];
-    for (unsigned round = 0; round < LATENCY_ROUNDS; round++)
-        for (unsigned turn = 0; turn < beside_writer; turn++) {
-            unsigned i = (turn + round) % beside_writer;
-            double results[MOST_RESULTS];
-            ask(&workers[i], job_latency, round, results);
-            for (unsigned result = 0; result < MOST_RESULTS; result++)
-                times[i][result][round] = results[result];
-        }
-    for (unsigned result = 0; result < MOST_RESULTS; result++)
-        for (unsigned i = 1; i < beside_writer; i++) {
-            double ours[LATENCY_ROUNDS];
-            memcpy(ours, times[0][result], sizeof ours);
-            char title[128];
-            snprintf(title, sizeof title, "getenv %u beside a writer, one read: %s", variables, names[result]);
-            row(title, who[0]->name, ours, who[i]->name, times[i][result], LATENCY_ROUNDS);
-        }
-    for (unsigned i = 0; i < 3; i++)
+static void threads_cases(const struct contestant *ours, const struct contestant *libc, const struct contestant *rwlock)
+{
+    static struct contestant writers_first;
+    unsigned count = 0;
+    char title[3][64];
+    prepare_writes();
+    CHECK(make_lock(0));
+    threaded[count] = ours;
+    workers[count] = start(ours, workers, count);
+    count++;
+    threaded[count] = rwlock;
+    workers[count] = start(rwlock, workers, count);
+    count++;
+    if (make_lock(1)) {
+        writers_first = *rwlock;
+        writers_first.name = "rwlock, writers first";
+        threaded[count] = &writers_first;
+        workers[count] = start(&writers_first, workers, count);
+        count++;
+    }
+    threaded[count] = libc;
+    workers[count] = start(libc, workers, count);
+    count++;
+    unsigned beside_writer = libc_is_safe() ? count : count - 1;
+    if (beside_writer < count)
+        printf("note\tthis libc cannot be read beside a writer: ours and locks are compared there\n");
+
+    snprintf(title[0], sizeof title[0], "getenv %u hit", variables);
+    snprintf(title[1], sizeof title[1], "getenv %u miss", variables);
+    threads_rows(title[0], count, job_hits, 0);
+    threads_rows(title[1], count, job_misses, 0);
+    snprintf(title[0], sizeof title[0], "getenv %u hit beside a writer", variables);
+    snprintf(title[1], sizeof title[1], "getenv %u miss beside a writer", variables);
+    threads_rows(title[0], beside_writer, job_hits_beside, 1);
+    threads_rows(title[1], beside_writer, job_misses_beside, 1);
+
+    collect(beside_writer, LATENCY_ROUNDS, job_latency);
+    static const char *const part[3] = {"p50", "p99", "max"};
+    for (unsigned i = 0; i < 3; i++) {
+        snprintf(title[i], sizeof title[i], "one getenv %u beside a writer: %s", variables, part[i]);
+        rows_of(title[i], beside_writer, LATENCY_ROUNDS, collected[i]);
+    }
+    for (unsigned i = 0; i < count; i++)
         stop(&workers[i]);
 }
 
@@ -792,7 +865,7 @@ int main(int argc, char **argv)
     if (reads && strcmp(argv[2], "inherited") == 0)
         inherit(argc);
     struct contestant ours = ours_from(argv[argc - 1]), libc = libc_itself(), rwlock = libc_locked();
-    const struct contestant *const all[3] = {&ours, &rwlock, &libc}, *const pair[2] = {&ours, &libc};
+    const struct contestant *const pair[2] = {&ours, &libc};
     if (reads) {
         int executed = strcmp(argv[2], "executed") == 0;
         if (!executed)
@@ -808,7 +881,7 @@ int main(int argc, char **argv)
     } else if (strcmp(what, "nothing") == 0) {
         nothing_case(pair);
     } else {
-        threads_cases(all);
+        threads_cases(&ours, &libc, &rwlock);
     }
     return 0;
 }
