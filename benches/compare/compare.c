@@ -582,9 +582,23 @@ struct reader {
     pthread_t thread;
     const struct contestant *who;
     const struct query *asked;
-    unsigned offset, together;
+    unsigned offset, together, processor;
     double calls, ns, processor_ns;
 };
+
+/* The i-th thread of a round stays on one processor: fresh threads may share one for longer than a round takes, while another one
+ * idles. The first round begins with the first processor, the next one with the second. */
+static void stay_on(unsigned i)
+{
+    cpu_set_t all, one;
+    CHECK(sched_getaffinity(0, sizeof all, &all) == 0);
+    unsigned wanted = i % (unsigned)CPU_COUNT(&all);
+    CPU_ZERO(&one);
+    for (unsigned processor = 0; processor < CPU_SETSIZE; processor++)
+        if (CPU_ISSET(processor, &all) && wanted-- == 0)
+            CPU_SET(processor, &one);
+    CHECK(sched_setaffinity(0, sizeof one, &one) == 0);
+}
 
 /* Processors are few: who waits lets the others run. */
 static void meet(unsigned all)
@@ -606,6 +620,7 @@ static void *read_until_stopped(void *argument)
     struct reader *self = argument;
     unsigned at = self->offset;
     uint64_t calls = 0;
+    stay_on(self->processor);
     meet(self->together);
     double begin = now_ns(), used = used_ns();
     do {
@@ -624,6 +639,7 @@ static void *read_until_stopped(void *argument)
 
 struct writer {
     const struct contestant *who;
+    unsigned processor;
     double pairs, ns;
 };
 
@@ -632,6 +648,7 @@ static void *write_until_stopped(void *argument)
     struct writer *self = argument;
     const struct contestant *who = self->who;
     unsigned i = 0;
+    stay_on(self->processor);
     double begin = now_ns();
     do {
         const char *name = extra[i++ % EXTRA];
@@ -648,14 +665,15 @@ static void *write_until_stopped(void *argument)
 static double readers_round(const struct contestant *who, const struct query *asked, unsigned count, double *pair_ns,
                             double *processors)
 {
+    static unsigned first; /* processor */
     struct reader readers[2];
-    struct writer writer = {.who = who};
+    struct writer writer = {.who = who, .processor = ++first + count};
     pthread_t thread;
     new_order();
     atomic_store(&ready, 0);
     atomic_store(&stopping, 0);
     for (unsigned i = 0; i < count; i++) {
-        readers[i] = (struct reader){.who = who, .asked = asked, .offset = i * ORDER / 2, .together = count + 1};
+        readers[i] = (struct reader){.who = who, .asked = asked, .offset = i * ORDER / 2, .together = count + 1, .processor = first + i};
         CHECK(pthread_create(&readers[i].thread, NULL, read_until_stopped, &readers[i]) == 0);
     }
     if (pair_ns)
@@ -687,8 +705,8 @@ static void job_readers(const struct contestant *who, const struct query *asked,
         unsigned count = 1 + (turn + round / 2) % 2;
         results[count - 1] = readers_round(who, asked, count, beside_writer ? &results[count + 1] : NULL, &processors[count - 1]);
     }
-    if (!beside_writer)
-        results[2] = processors[1];
+    for (unsigned i = 0; i < 2 && !beside_writer; i++)
+        results[2 + i] = processors[i];
 }
 static void job_hits(const struct contestant *who, unsigned round, double *results)
 {
@@ -712,12 +730,15 @@ static void job_latency(const struct contestant *who, unsigned round, double *re
 {
     static double took[LATENCIES], scale;
     pthread_t thread;
-    struct writer writer = {.who = who};
+    struct writer writer = {.who = who, .processor = round + 1};
     if (round == 0)
         scale = ticks_per_ns();
     new_order();
     atomic_store(&stopping, 0);
+    cpu_set_t before;
+    CHECK(sched_getaffinity(0, sizeof before, &before) == 0);
     CHECK(pthread_create(&thread, NULL, write_until_stopped, &writer) == 0);
+    stay_on(round);
     for (unsigned i = 0; i < LATENCIES; i++) {
         const struct query *query = &hits[order[i % ORDER]];
         uint64_t begin = ticks();
@@ -728,6 +749,7 @@ static void job_latency(const struct contestant *who, unsigned round, double *re
     }
     atomic_store(&stopping, 1);
     CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(sched_setaffinity(0, sizeof before, &before) == 0);
     results[0] = quantile(took, LATENCIES, 0.5);
     results[1] = quantile(took, LATENCIES, 0.99);
     results[2] = took[LATENCIES - 1];
@@ -775,9 +797,17 @@ static void threads_rows(const char *what, unsigned count, job *run, int beside_
 {
     char title[160];
     collect(count, ROUNDS, run);
-    /* Nothing of ours blocks, so two readers alone have two processors unless something else runs. */
-    if (!beside_writer)
-        printf("note\t%s: two readers of ours had %.2f processors\n", what, quantile(collected[2][0], ROUNDS, 0.5));
+    if (!beside_writer) {
+        /* Nothing of ours blocks: what the machine gives to others meanwhile can be told apart from what readers cost each other. */
+        double one[ROUNDS], two[ROUNDS];
+        for (unsigned round = 0; round < ROUNDS; round++) {
+            one[round] = collected[0][0][round] * collected[2][0][round];
+            two[round] = collected[1][0][round] * collected[3][0][round] / 2;
+        }
+        printf("note\t%s: two readers of ours had %.2f processors\n", what, quantile(collected[3][0], ROUNDS, 0.5));
+        snprintf(title, sizeof title, "%s, ours: 2 threads against 1, by processor time", what);
+        row(title, "2 threads", two, "1 thread", one, ROUNDS);
+    }
     for (unsigned i = 0; i < count; i++) {
         double one[ROUNDS], two[ROUNDS];
         memcpy(one, collected[0][i], sizeof one);
