@@ -8,7 +8,8 @@
  *
  * LIB is the preload library. The contestants are bound when the program runs, so that one binary serves all, and are called
  * through the same pointers by the same loops. They take turns in short rounds: whatever else the machine does hits them alike.
- * Which one begins changes with every round. Each single answer is checked, also while it is timed. */
+ * Which one begins changes with every round. Each single answer of getenv is
+ * checked, also while it is timed; changes by what they return, and by the environment that they leave. */
 #include "common.h"
 #include <pthread.h>
 #include <sched.h>
@@ -435,39 +436,62 @@ static void check_environment(const struct contestant *who)
     }
 }
 
-static void set_equal(const struct contestant *who, unsigned calls)
+/* What a change must have done, looked up here and not by a contestant. */
+static void check_change(const char *name, const char *value)
+{
+    const char *found = scan(name, NULL);
+    if ((found != NULL) != (value != NULL) || (value && strcmp(found, value) != 0))
+        FAIL("after the change %s is %s and should be %s", name, found ? found : "gone", value ? value : "gone");
+}
+
+typedef void writes(const struct contestant *who, unsigned calls, int check_each);
+
+static void set_equal(const struct contestant *who, unsigned calls, int check_each)
 {
     for (unsigned i = 0; i < calls; i++) {
         unsigned at = order[i % ORDER];
         if (who->set(hits[at].name, current[at], 1) != 0)
             wrong(hits[at].name, "refused");
+        if (check_each)
+            check_change(hits[at].name, current[at]);
     }
 }
-static void set_other(const struct contestant *who, unsigned calls)
+static void set_other(const struct contestant *who, unsigned calls, int check_each)
 {
     for (unsigned i = 0; i < calls; i++) {
         unsigned at = order[i % ORDER];
         current[at] = versions[at][which[at] ^= 1];
         if (who->set(hits[at].name, current[at], 1) != 0)
             wrong(hits[at].name, "refused");
+        if (check_each)
+            check_change(hits[at].name, current[at]);
     }
 }
-static void add_remove(const struct contestant *who, unsigned calls)
+static void add_remove(const struct contestant *who, unsigned calls, int check_each)
 {
+    static const char value[] = "tcp://10.96.0.1:443";
     for (unsigned i = 0; i < calls; i++) {
         const char *name = extra[order[i % ORDER] % EXTRA];
-        if (who->set(name, "tcp://10.96.0.1:443", 1) != 0 || who->unset(name) != 0)
+        if (who->set(name, value, 1) != 0)
             wrong(name, "refused");
+        if (check_each)
+            check_change(name, value);
+        if (who->unset(name) != 0)
+            wrong(name, "refused");
+        if (check_each)
+            check_change(name, NULL);
     }
 }
 
-static void write_round(const struct contestant *who, void (*write)(const struct contestant *, unsigned), double *result)
+/* The calls that warm the caches are checked one by one. While the clock runs, a look would cost more than the change: then it is
+ * what they return, and afterwards the whole environment. */
+static void write_round(const struct contestant *who, writes *write, double *result)
 {
     unsigned calls = writes_of_a_round();
     new_order();
-    write(who, calls / 8);
+    write(who, calls / 8, 1);
     double begin = now_ns();
-    write(who, calls);
+    write(who, calls, 0);
     *result = (now_ns() - begin) / calls;
     check_environment(who);
 }
@@ -493,7 +517,7 @@ static void job_new(const struct contestant *who, unsigned round, double *result
     for (unsigned i = 0; i < CALLS; i++)
         value_into(values[i], i, 2 + round * CALLS + i);
     new_order();
-    set_equal(who, CALLS / 8);
+    set_equal(who, CALLS / 8, 1);
     double begin = now_ns();
     for (unsigned i = 0; i < CALLS; i++) {
         unsigned at = order[i];
