@@ -6,7 +6,7 @@
 //! - E2: an entry without `=`, or with nothing before it, has no name: it is carried along and never matched.
 
 use crate::sync::byte;
-use crate::wide;
+use crate::wide::{self, Words};
 use core::ffi::c_char;
 use core::hash::Hasher;
 
@@ -69,16 +69,20 @@ impl Name for &[u8] {
 /// A name to look for with hints: its bytes and their hash.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Key<'a> {
-    pub(crate) name: &'a [u8],
+    name: &'a [u8],
     pub(crate) hash: u32,
 }
 
 impl<'a> Key<'a> {
+    #[inline(always)]
+    fn of_name(name: &'a [u8]) -> Key<'a> {
+        Key { name, hash: hash_name(name) }
+    }
+
     /// `None` if no entry can have this name.
     #[inline(always)]
     pub(crate) fn new<N: Name>(name: &'a N) -> Option<Key<'a>> {
-        let name = name.bytes()?;
-        Some(Key { name, hash: hash_name(name) })
+        name.bytes().map(Key::of_name)
     }
 
     /// The name of `entry`, if it has one.
@@ -87,8 +91,7 @@ impl<'a> Key<'a> {
     /// - `entry` is a readable NUL-terminated string, whose name nobody changes while the key is used.
     pub(crate) unsafe fn of(entry: *const c_char) -> Option<Key<'a>> {
         // SAFETY: the caller's promise.
-        let name = unsafe { name_of(entry) }?;
-        Some(Key { name, hash: hash_name(name) })
+        unsafe { name_of(entry) }.map(Key::of_name)
     }
 
     /// Where the value of `entry` starts if its name is this one. Wait-free; reads at most the name's bytes and the `=`.
@@ -99,17 +102,16 @@ impl<'a> Key<'a> {
         // SAFETY: the caller's promise.
         unsafe { value_if(entry, self.name) }
     }
+}
 
-    /// The same, faster: reads at most the name's bytes and [`BEYOND`](wide::BEYOND) more.
-    ///
-    /// # Safety
-    /// - `entry` is fixed (H1 of `hints`).
-    #[inline(always)]
-    pub(crate) unsafe fn value_in_fixed(&self, entry: *const c_char) -> Option<*const c_char> {
-        let len = self.name.len();
-        // SAFETY: the caller's promise; a name has no NUL.
-        unsafe { wide::is_named(entry.cast(), self.name.as_ptr(), len).then(|| entry.add(len + 1)) }
-    }
+/// Where the value of `entry` starts if its name is `name`. Wait-free; reads at most the name's bytes and [`BEYOND`](wide::BEYOND) more.
+///
+/// # Safety
+/// - `entry` is fixed (H1 of `hints`), `name` is a name.
+#[inline(always)]
+pub(crate) unsafe fn value_in_fixed(entry: *const c_char, name: &[u8]) -> Option<*const c_char> {
+    // SAFETY: the caller's promise; a name has no NUL and no `=`.
+    unsafe { wide::is_named(entry.cast(), name).then(|| entry.add(name.len() + 1)) }
 }
 
 /// A name to look for, with its first two bytes at hand: comparing them rejects nearly every other entry.
@@ -234,7 +236,22 @@ pub(crate) const HASH: u32 = (1 << 31) - 1;
 /// The hash of a name, [`HASH`] bits of it.
 #[inline(always)]
 pub(crate) fn hash_name(name: &[u8]) -> u32 {
-    hash(&[name]) as u32 & HASH
+    // Not `hash`, which branches by the length, and lengths are hard to predict: it is on the way of every read, where that costs 4 ns.
+    let start = if name.len() > wide::TAIL { hash_start(name) } else { 0 };
+    (Words::of(name).hash().wrapping_add(start) >> 33) as u32
+}
+
+/// The same for a name of at most [`TAIL`](wide::TAIL) bytes.
+#[inline(always)]
+pub(crate) fn hash_short(name: &[u8]) -> u32 {
+    (Words::of(name).hash() >> 33) as u32
+}
+
+/// A hash of what a long name's words leave out.
+#[cold]
+#[inline(never)]
+fn hash_start(name: &[u8]) -> u64 {
+    hash(&[name.split_at(name.len().saturating_sub(wide::TAIL)).0])
 }
 
 /// The hash of an entry's name, or of no name.

@@ -32,10 +32,10 @@
 //! | `[hint]` | `Slot::store`, `Hints::note` | the end of `wide::candidates` | that the generation is odd |
 //! | `[generation]` | `Change::drop` | `Hints::generation` | all slots, shadows and tags of the change |
 
-use crate::entry::Key;
-use crate::list::Slot;
+use crate::entry::{self, HASH, hash_name, hash_short, value_in_fixed};
+use crate::list::{Head, Slot};
 use crate::sync::{self, AtomicPtr, AtomicU16, AtomicUsize, Ordering};
-use crate::wide::{self, LANE, Lanes, Side};
+use crate::wide::{self, LANE, Lanes, Side, TAIL};
 use core::ffi::c_char;
 use core::ptr::{self, NonNull};
 
@@ -68,17 +68,6 @@ pub(crate) struct Hints {
     end: usize,
     /// Changes begun and changes done. Only under the update lock.
     generation: AtomicUsize,
-}
-
-/// What a search with hints gives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Found {
-    /// The value of the first entry of that name.
-    Value(*const c_char),
-    /// There is none.
-    Nothing,
-    /// Only a plain scan can tell.
-    Unknown,
 }
 
 impl Hints {
@@ -141,9 +130,9 @@ impl Hints {
     /// The number of a slot, if it is one of these.
     #[inline(always)]
     pub(crate) fn index(&self, slot: *const Slot) -> Option<usize> {
-        // What is no multiple becomes huge.
+        // What is no multiple becomes huge, and so does what lies below.
         let i = slot.addr().wrapping_sub(self.slots().addr()).rotate_right(size_of::<Slot>().trailing_zeros());
-        (i.wrapping_sub(self.start) < self.end - self.start).then_some(i)
+        (self.start <= i && i < self.end).then_some(i)
     }
 
     /// The generation, or `None` while a change is going on.
@@ -163,37 +152,82 @@ impl Hints {
         self.generation.load(Ordering::Relaxed) == before
     }
 
-    /// The value of the first entry of that name in the list that starts at `first`. Wait-free: at most two loads of each slot.
+    /// The value of the first entry of that name in the list at `head`, or null. Wait-free: at most two loads of each slot.
     ///
     /// # Safety
-    /// - `first` is the head of a proper list; the key is that of a name that stays as it is.
+    /// - `head` is that of a proper list; `name` is a name ([`Name::bytes`](crate::entry::Name::bytes)).
     #[inline(always)]
-    pub(crate) unsafe fn find(&self, first: *const Slot, key: Key<'_>) -> Found {
-        let Some(first) = self.index(first) else { return Found::Unknown };
-        let Some(before) = self.generation() else { return Found::Unknown };
+    pub(crate) unsafe fn find(&self, head: &Head, name: &[u8]) -> *const c_char {
+        // What is rare is a call at the end, so that it costs the rest nothing.
+        // SAFETY, here and below: the caller's promise.
+        if name.len() > TAIL {
+            return unsafe { self.find_slowly(head, name) };
+        }
+        let (Some(first), Some(before)) = (self.index(head.load()), self.generation()) else {
+            return unsafe { scan(head, name) };
+        };
         // SAFETY: `first` is one of these slots.
-        let mut search = unsafe { Search::new(self, first, key.hash, Side::Reader) };
+        let mut search = unsafe { Search::new(self, first, hash_short(name), Side::Reader) };
+        // SAFETY: no null slot was met yet.
+        let i = unsafe { search.next() };
+        let entry = self.slot(i).load();
+        if !entry.is_null() && self.is_fixed(i, entry) {
+            // SAFETY: H1; which pointers are shadows does not change over time.
+            if let Some(value) = unsafe { value_in_fixed(entry, name) } {
+                return value;
+            }
+        }
+        if entry.is_null() && self.is_still(before) {
+            return ptr::null();
+        }
+        // SAFETY: as this function; `i` is a candidate.
+        unsafe { self.find_from(head, name, i, before) }
+    }
+
+    /// The same, however long the name is.
+    ///
+    /// # Safety
+    /// - as there.
+    #[cold]
+    #[inline(never)]
+    unsafe fn find_slowly(&self, head: &Head, name: &[u8]) -> *const c_char {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match (self.index(head.load()), self.generation()) {
+                (Some(first), Some(before)) => self.find_from(head, name, first, before),
+                _ => scan(head, name),
+            }
+        }
+    }
+
+    /// The same from slot `i` on, after a search up to there that began in generation `before`.
+    ///
+    /// # Safety
+    /// - as there; `i` is one of these slots, at or above the first.
+    #[inline(never)]
+    unsafe fn find_from(&self, head: &Head, name: &[u8], i: usize, before: usize) -> *const c_char {
+        // SAFETY: the caller's promise.
+        let mut search = unsafe { Search::new(self, i, hash_name(name), Side::Reader) };
         loop {
             // SAFETY: no null slot was met yet.
             let i = unsafe { search.next() };
             let entry = self.slot(i).load();
             if entry.is_null() {
-                return if self.is_still(before) { Found::Nothing } else { Found::Unknown };
+                // SAFETY: the caller's promise.
+                return if self.is_still(before) { ptr::null() } else { unsafe { scan(head, name) } };
             }
-            // SAFETY: L2, L4: an entry of the list. Which pointers are shadows does not change over time (H1): whatever was ours or the
-            // kernel's once stays that.
-            let value = unsafe {
-                // Relaxed: a pointer to compare with; the entry came through `Slot::load`.
-                if self.shadow(i).load(Ordering::Relaxed) == entry {
-                    key.value_in_fixed(entry)
-                } else {
-                    not_fixed(entry, key)
-                }
-            };
-            if let Some(value) = value {
-                return Found::Value(value);
+            // SAFETY: L2, L4: an entry of the list.
+            if let Some(value) = unsafe { entry::value_if(entry, name) } {
+                return value;
             }
         }
+    }
+
+    /// True if slot `i` is known to hold `entry`, a fixed one (H1).
+    #[inline(always)]
+    fn is_fixed(&self, i: usize, entry: *mut c_char) -> bool {
+        // Relaxed: a pointer to compare with; the entry came through `Slot::load`.
+        self.shadow(i).load(Ordering::Relaxed) == entry
     }
 
     /// The candidates for a name with this hash, from slot `first` on, in ascending order, up to the end of the list. Under the
@@ -242,9 +276,9 @@ impl Hints {
         (shadow == entry || shadow == no_shadow(entry)).then_some(shadow == entry)
     }
 
-    /// The tag of slot `i`. Under the update lock.
-    pub(crate) fn noted_tag(&self, i: usize) -> u16 {
-        sync::own_tag(self.tag(i))
+    /// The hash that slot `i` was noted with, but for its [`rest`]. Under the update lock.
+    pub(crate) fn noted_hash(&self, i: usize) -> u32 {
+        u32::from(sync::own_tag(self.tag(i))) << REST
     }
 }
 
@@ -253,21 +287,29 @@ fn no_shadow(entry: *mut c_char) -> *mut c_char {
     ptr::without_provenance_mut(!entry.addr())
 }
 
-/// The tag of a name with this hash.
+/// The tag of a name with this hash: its upper bits, of which each depends on all bytes.
 #[inline(always)]
-pub(crate) fn tag(hash: u32) -> u16 {
-    hash as u16
+fn tag(hash: u32) -> u16 {
+    (hash >> REST) as u16
 }
 
-/// See [`Key::value_in`]. Not inlined: rarely needed.
+/// Bits of a hash that are not in the tag.
+const REST: u32 = HASH.count_ones() - u16::BITS;
+
+/// These bits.
+pub(crate) fn rest(hash: u32) -> u16 {
+    (hash & !(!0 << REST)) as u16
+}
+
+/// [`Head::get`] for the cases in which the hints cannot tell.
 ///
 /// # Safety
 /// - as there.
 #[cold]
 #[inline(never)]
-unsafe fn not_fixed(entry: *const c_char, key: Key<'_>) -> Option<*const c_char> {
+unsafe fn scan(head: &Head, name: &[u8]) -> *const c_char {
     // SAFETY: the caller's promise.
-    unsafe { key.value_in(entry) }
+    unsafe { head.get(name) }.unwrap_or(ptr::null())
 }
 
 /// A change that is going on (H3). Under the update lock.

@@ -350,7 +350,7 @@ impl Array {
             let i = self.index(slot);
             hints.note(i, entry, hint);
             // SAFETY: by construction there is one for each slot.
-            unsafe { &*self.rests.add(i) }.set(hint.map_or(0, |hint| (hint.hash >> 16) as u16));
+            unsafe { &*self.rests.add(i) }.set(hint.map_or(0, |hint| hints::rest(hint.hash)));
         }
     }
 
@@ -360,7 +360,7 @@ impl Array {
         let fixed = hints.noted(i, entry)?;
         // SAFETY: as in `note`.
         let rest = unsafe { &*self.rests.add(i) }.get();
-        Some(Hint { hash: u32::from(rest) << 16 | u32::from(hints.noted_tag(i)), fixed })
+        Some(Hint { hash: hints.noted_hash(i) | u32::from(rest), fixed })
     }
 
     /// A change begins.

@@ -132,8 +132,7 @@ pub fn retained_bytes() -> usize {
 #[inline(always)]
 pub(crate) unsafe fn get_c(name: *const c_char) -> *mut c_char {
     // SAFETY: the caller's promise; `environ` is a proper list, or the program broke it.
-    let value = head().and_then(|head| unsafe { PAGES.0.value(head, CName::new(name)) });
-    value.map_or(ptr::null_mut(), <*const c_char>::cast_mut)
+    head().map_or(ptr::null(), |head| unsafe { PAGES.0.find(head, CName::new(name)) }).cast_mut()
 }
 
 /// The value of `name`, or `None`. Copies nothing, takes no lock, stores nothing. Wait-free beside everything but batches: if a

@@ -15,7 +15,7 @@ use crate::adopt;
 use crate::batch::Batches;
 use crate::entry::{self, Key, Name, Wanted};
 use crate::error::Error;
-use crate::hints::{self, Found, Hint};
+use crate::hints::{self, Hint};
 use crate::inherited::Inherited;
 use crate::keep::Keep;
 use crate::list::{Array, Editor, Head, Moved, Slot, slots};
@@ -97,34 +97,43 @@ impl Store {
     /// - as for [`set`](Self::set).
     #[inline(always)]
     pub unsafe fn value<N: Name>(&self, head: &Head, name: N) -> Option<*const c_char> {
-        if let Some(hints) = self.inherited.hints().filter(|_| hints::ENABLED) {
-            let key = Key::new(&name)?;
-            // SAFETY: the caller's promise: a proper list.
-            match unsafe { hints.find(head.load(), key) } {
-                Found::Value(value) => return Some(value),
-                Found::Nothing => return None,
-                Found::Unknown => {}
-            }
-        }
-        // SAFETY: as above.
-        unsafe { self.scan(head, name) }
+        // SAFETY: the caller's promise.
+        let value = unsafe { self.find(head, name) };
+        (!value.is_null()).then_some(value)
     }
 
-    /// The same by a plain scan.
+    /// The same, or null: as C wants it.
+    ///
+    /// # Safety
+    /// - as for [`set`](Self::set).
+    #[inline(always)]
+    pub(crate) unsafe fn find<N: Name>(&self, head: &Head, name: N) -> *const c_char {
+        let Some(hints) = self.inherited.hints().filter(|_| hints::ENABLED) else {
+            // SAFETY: the caller's promise: a proper list.
+            return unsafe { self.scan(head, name) };
+        };
+        match name.bytes() {
+            // SAFETY: as above.
+            Some(name) => unsafe { hints.find(head, name) },
+            None => ptr::null(),
+        }
+    }
+
+    /// The same by a plain scan, which counts.
     #[inline(never)]
-    unsafe fn scan<N: Name>(&self, head: &Head, name: N) -> Option<*const c_char> {
-        let wanted = Wanted::new(name)?;
+    unsafe fn scan<N: Name>(&self, head: &Head, name: N) -> *const c_char {
+        let Some(wanted) = Wanted::new(name) else { return ptr::null() };
         let (first, mut count) = (head.load(), 0);
         // SAFETY: the caller's promise: a proper list, whose entries are strings that stay (L1, L2, L4).
         let value = unsafe { slots(first) }.inspect(|_| count += 1).find_map(|(_, entry)| {
             // SAFETY: as above.
             unsafe { wanted.value_in(entry) }
         });
-        if hints::ENABLED && self.inherited.hints().is_none() {
+        if hints::ENABLED {
             // SAFETY: as above.
             unsafe { self.inherited.scanned(first, count) };
         }
-        value
+        value.unwrap_or(ptr::null())
     }
 
     /// Sets `name` to `value`; with `overwrite` false only if it has no value yet. Blocking (one lock), not AS-Safe.

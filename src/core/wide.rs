@@ -42,39 +42,105 @@ unsafe fn length_from(at: *const u8, mut chunk: *const u8) -> usize {
     }
 }
 
-/// True if the `len` bytes at `name` are those at `entry`, and `=` follows these.
-///
-/// # Safety
-/// - `len` bytes at `name` are readable, none of them 0 and nobody writes them;
-/// - `entry` is a NUL-terminated string, and readable for [`BEYOND`] bytes past its NUL.
-#[inline(always)]
-pub(crate) unsafe fn is_named(entry: *const u8, name: *const u8, len: usize) -> bool {
-    use machine::{byte, half, word};
-    // Each arm reads at most 16 bytes that it knows nothing of, then the `=`.
-    // SAFETY: of the name, only its `len` bytes. Of the entry: `&&` goes on only when all before was equal to bytes of a name, so
-    // no NUL was among it; what is read then starts within the string, NUL included, and is no longer than BEYOND.
-    unsafe {
-        let word_differs = |i: usize| word(entry.add(i)) ^ name.add(i).cast::<u64>().read_unaligned();
-        let half_differs = |i: usize| half(entry.add(i)) ^ name.add(i).cast::<u32>().read_unaligned();
-        let same = match len {
-            0 => return false,
-            1..4 => (0..len).all(|i| byte(entry.add(i)) == *name.add(i)),
-            4..8 => half_differs(0) | half_differs(len - 4) == 0,
-            8..=16 => word_differs(0) | word_differs(len - 8) == 0,
-            _ => {
-                let mut i = 0;
-                while i + 16 < len && word_differs(i) | word_differs(i + 8) == 0 {
-                    i += 16;
-                }
-                i + 16 >= len && word_differs(len - 16) | word_differs(len - 8) == 0
+/// A name of up to 32 bytes, or the last 32 of a longer one, in words that overlap. Which words is a matter of the length alone, so that
+/// two names of one length have the same words if and only if these bytes are the same. Few branches: lengths are hard to predict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Words([u64; 4]);
+
+/// Names shorter than this are one word, filled up with zeros.
+const SHORT: usize = 8;
+/// Bytes that [`Words`] hold at most.
+pub(crate) const TAIL: usize = 32;
+
+impl Words {
+    /// The words of `name`.
+    #[inline(always)]
+    pub(crate) fn of(name: &[u8]) -> Words {
+        let (at, len) = (name.as_ptr(), name.len());
+        if len < SHORT {
+            // SAFETY: as many bytes.
+            return Words([unsafe { machine::short(at, len) }, 0, 0, 0]);
+        }
+        // SAFETY: `len` is at least 8, and each word lies within the name: see `places`.
+        Words(places(len).map(|i| unsafe { at.add(i).cast::<u64>().read_unaligned() }))
+    }
+
+    /// Those at `entry`, as if a name of `len` bytes were there.
+    ///
+    /// # Safety
+    /// - the bytes from `entry` on are readable: up to `len`, and at least 8.
+    #[inline(always)]
+    unsafe fn at(entry: *const u8, len: usize) -> Words {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if len < SHORT {
+                return Words([machine::word(entry) & !(!0 << (8 * len)), 0, 0, 0]);
             }
-        };
-        same && byte(entry.add(len)) == b'='
+            Words(places(len).map(|i| machine::word(entry.add(i))))
+        }
+    }
+
+    /// True if they are the same. (Derived, it goes through memory.)
+    #[inline(always)]
+    fn are(self, other: Words) -> bool {
+        let ([a, b, c, d], [e, f, g, h]) = (self.0, other.0);
+        (a ^ e) | (b ^ f) | (c ^ g) | (d ^ h) == 0
+    }
+
+    /// A hash of them: each of their bytes has its effect on the upper half of it.
+    #[inline(always)]
+    pub(crate) fn hash(self) -> u64 {
+        let [a, b, c, d] = self.0;
+        let times = |word: u64, i: usize| word.wrapping_mul(FACTORS[i]);
+        // A short name is one word: the others would cost, and nothing else.
+        times(a, 0).wrapping_add(times(b, 1)).wrapping_add(times(c, 2).wrapping_add(times(d, 3)))
     }
 }
 
-/// Bytes past the NUL of an entry that [`is_named`] may read.
-pub(crate) const BEYOND: usize = 16;
+/// Where the words of a name of `len` bytes, 8 or more, start: in the last 32 bytes of it, each byte in one word at least.
+#[inline(always)]
+fn places(len: usize) -> [usize; 4] {
+    let (start, end) = (if len > TAIL { len - TAIL } else { 0 }, len - 8);
+    let second = (start + 8).min(end);
+    [start, second, end - (second - start), end]
+}
+
+/// Numbers without a pattern: the first digits of the square roots of 2, 3, 5 and 7, odd but one. (Words of a name of 8 bytes are
+/// four times the same, so their sum is odd, too.)
+const FACTORS: [u64; 4] =
+    [0x6a09_e667_f3bc_c909, 0xbb67_ae85_84ca_a73b, 0x3c6e_f372_fe94_f82b, 0xa54f_f53a_5f1d_36f0];
+
+/// True if `name` stands at `entry`, and `=` follows.
+///
+/// # Safety
+/// - there is no NUL and no `=` in `name`;
+/// - `entry` is a NUL-terminated string, and readable for [`BEYOND`] bytes from its first `=` or NUL on.
+#[inline(always)]
+pub(crate) unsafe fn is_named(entry: *const u8, name: &[u8]) -> bool {
+    let len = name.len();
+    // SAFETY: what comes before the words is compared first. If it is the same, the first `=` or NUL of the entry is not in it; so the
+    // words, and the byte behind them if they are the same, are within BEYOND of that.
+    unsafe {
+        (len <= TAIL || starts_with(entry, name))
+            && Words::at(entry, len).are(Words::of(name))
+            && machine::byte(entry.add(len)) == b'='
+    }
+}
+
+/// True if all but the last 32 bytes of `name`, which is longer, are at `entry`.
+///
+/// # Safety
+/// - as for [`is_named`].
+#[cold]
+#[inline(never)]
+unsafe fn starts_with(entry: *const u8, name: &[u8]) -> bool {
+    // SAFETY: the entry goes on as long as its bytes are those of the name, which has no NUL.
+    let mut bytes = name.iter().enumerate().take(name.len().saturating_sub(TAIL));
+    bytes.all(|(i, &wanted)| unsafe { machine::byte(entry.add(i)) } == wanted)
+}
+
+/// Bytes from the end of an entry's name on that [`is_named`] may read.
+pub(crate) const BEYOND: usize = TAIL;
 
 /// The slots of group `group`, one of the array's, that may hold an entry with this tag: [`Lanes`] of them, in ascending order.
 /// Every load of the group is done before any load that follows this.
@@ -153,19 +219,18 @@ mod machine {
         word
     }
 
-    /// Four bytes.
+    /// `len` bytes, fewer than 8, filled up with zeros.
     ///
     /// # Safety
     /// - they are readable.
     #[inline(always)]
-    pub(super) unsafe fn half(at: *const u8) -> u32 {
-        let half: u32;
-        // SAFETY: the caller's promise.
-        unsafe {
-            asm!("mov {half:e}, [{at}]", at = in(reg) at, half = lateout(reg) half,
-                options(readonly, nostack, preserves_flags, pure));
-        }
-        half
+    pub(super) unsafe fn short(at: *const u8, len: usize) -> u64 {
+        let aligned = |at: *const u8| at.map_addr(|addr| addr & !7);
+        let bits = 8 * (at.addr() & 7);
+        // The words of the first and of the last byte, often the same one. What is not of the name is cut off at the end.
+        // SAFETY: W1: each holds a byte of the name (of an empty one, the NUL).
+        let (low, high) = unsafe { (word(aligned(at)), word(aligned(at.add(len.saturating_sub(1))))) };
+        (low >> bits | (high << (63 - bits)) << 1) & !(!0 << (8 * len))
     }
 
     /// See [`super::candidates`]. This machine does not reorder loads.
@@ -182,39 +247,39 @@ mod machine {
         unsafe {
             asm!(
                 // Slots that equal their shadow, as pairs of 32 bits, then of 16, then of 8 bits: eight slots a register.
-                "movdqa {a}, [{slots}]",
-                "pcmpeqd {a}, [{shadows}]",
-                "movdqa {b}, [{slots} + 16]",
-                "pcmpeqd {b}, [{shadows} + 16]",
+                "movdqa {a}, [{slots} + 8*{i}]",
+                "pcmpeqd {a}, [{shadows} + 8*{i}]",
+                "movdqa {b}, [{slots} + 8*{i} + 16]",
+                "pcmpeqd {b}, [{shadows} + 8*{i} + 16]",
                 "packssdw {a}, {b}",
-                "movdqa {b}, [{slots} + 32]",
-                "pcmpeqd {b}, [{shadows} + 32]",
-                "movdqa {c}, [{slots} + 48]",
-                "pcmpeqd {c}, [{shadows} + 48]",
+                "movdqa {b}, [{slots} + 8*{i} + 32]",
+                "pcmpeqd {b}, [{shadows} + 8*{i} + 32]",
+                "movdqa {c}, [{slots} + 8*{i} + 48]",
+                "pcmpeqd {c}, [{shadows} + 8*{i} + 48]",
                 "packssdw {b}, {c}",
                 "packsswb {a}, {b}",
-                "movdqa {b}, [{slots} + 64]",
-                "pcmpeqd {b}, [{shadows} + 64]",
-                "movdqa {c}, [{slots} + 80]",
-                "pcmpeqd {c}, [{shadows} + 80]",
+                "movdqa {b}, [{slots} + 8*{i} + 64]",
+                "pcmpeqd {b}, [{shadows} + 8*{i} + 64]",
+                "movdqa {c}, [{slots} + 8*{i} + 80]",
+                "pcmpeqd {c}, [{shadows} + 8*{i} + 80]",
                 "packssdw {b}, {c}",
-                "movdqa {c}, [{slots} + 96]",
-                "pcmpeqd {c}, [{shadows} + 96]",
-                "movdqa {d}, [{slots} + 112]",
-                "pcmpeqd {d}, [{shadows} + 112]",
+                "movdqa {c}, [{slots} + 8*{i} + 96]",
+                "pcmpeqd {c}, [{shadows} + 8*{i} + 96]",
+                "movdqa {d}, [{slots} + 8*{i} + 112]",
+                "pcmpeqd {d}, [{shadows} + 8*{i} + 112]",
                 "packssdw {c}, {d}",
                 "packsswb {b}, {c}",
                 // Out of these, the ones with another tag are no candidates.
                 "movdqa {c}, {wanted}",
-                "pcmpeqw {c}, [{tags}]",
+                "pcmpeqw {c}, [{tags} + 2*{i}]",
                 "pandn {c}, {a}",
-                "pcmpeqw {wanted}, [{tags} + 16]",
+                "pcmpeqw {wanted}, [{tags} + 2*{i} + 16]",
                 "pandn {wanted}, {b}",
                 "pmovmskb {low:e}, {c}",
                 "pmovmskb {high:e}, {wanted}",
-                slots = in(reg) hints.slots().add(group),
-                shadows = in(reg) hints.shadows().add(group),
-                tags = in(reg) hints.tags().add(group),
+                slots = in(reg) hints.slots(), i = in(reg) group,
+                shadows = in(reg) hints.shadows(),
+                tags = in(reg) hints.tags(),
                 wanted = inout(xmm_reg) wanted => _,
                 a = out(xmm_reg) _, b = out(xmm_reg) _, c = out(xmm_reg) _, d = out(xmm_reg) _,
                 low = lateout(reg) low, high = lateout(reg) high,
@@ -276,19 +341,18 @@ mod machine {
         word
     }
 
-    /// Four bytes.
+    /// `len` bytes, fewer than 8, filled up with zeros.
     ///
     /// # Safety
     /// - they are readable.
     #[inline(always)]
-    pub(super) unsafe fn half(at: *const u8) -> u32 {
-        let half: u32;
-        // SAFETY: the caller's promise.
-        unsafe {
-            asm!("ldr {half:w}, [{at}]", at = in(reg) at, half = lateout(reg) half,
-                options(readonly, nostack, preserves_flags, pure));
-        }
-        half
+    pub(super) unsafe fn short(at: *const u8, len: usize) -> u64 {
+        let aligned = |at: *const u8| at.map_addr(|addr| addr & !7);
+        let bits = 8 * (at.addr() & 7);
+        // The words of the first and of the last byte, often the same one. What is not of the name is cut off at the end.
+        // SAFETY: W1: each holds a byte of the name (of an empty one, the NUL).
+        let (low, high) = unsafe { (word(aligned(at)), word(aligned(at.add(len.saturating_sub(1))))) };
+        (low >> bits | (high << (63 - bits)) << 1) & !(!0 << (8 * len))
     }
 
     /// See [`super::candidates`].
@@ -376,16 +440,17 @@ mod machine {
     /// - they are readable.
     pub(super) unsafe fn word(at: *const u8) -> u64 {
         // SAFETY: the caller's promise.
-        u64::from_ne_bytes(core::array::from_fn(|i| unsafe { byte(at.add(i)) }))
+        u64::from_le_bytes(core::array::from_fn(|i| unsafe { byte(at.add(i)) }))
     }
 
-    /// Four bytes.
+    /// `len` bytes, fewer than 8, filled up with zeros.
     ///
     /// # Safety
     /// - they are readable.
-    pub(super) unsafe fn half(at: *const u8) -> u32 {
+    pub(super) unsafe fn short(at: *const u8, len: usize) -> u64 {
+        let at = |i| if i < len { unsafe { byte(at.add(i)) } } else { 0 };
         // SAFETY: the caller's promise.
-        u32::from_ne_bytes(core::array::from_fn(|i| unsafe { byte(at.add(i)) }))
+        u64::from_le_bytes(core::array::from_fn(at))
     }
 
     /// See [`super::candidates`]. The last slot first: the order must not matter, and in the models it is the worst one.
@@ -447,22 +512,39 @@ mod tests {
     #[test]
     fn every_byte_of_a_name_counts() {
         for len in 1..80 {
-            let name: String = (0..len).map(|i| char::from(b'A' + (i % 26) as u8)).collect();
-            let padded = |text: String| text + &"\0".repeat(BEYOND + 1);
-            // SAFETY: padded as promised.
-            let is = |entry: &str| unsafe { is_named(entry.as_ptr(), name.as_ptr(), len) };
-            assert!(is(&padded(format!("{name}="))) && is(&padded(format!("{name}=value"))));
-            assert!(!is(&padded(name.clone())) && !is(&padded(format!("{name}X="))));
-            for i in 0..len {
-                let mut other = name.clone();
-                other.replace_range(i..=i, "!");
-                assert!(!is(&padded(format!("{other}="))), "{i} of {len}");
-                other.replace_range(i..=i, "=");
-                assert!(!is(&padded(format!("{other}="))), "{i} of {len}");
-                assert!(!is(&padded(name[..i].into())), "{i} of {len}");
+            for skip in 0..8 {
+                let name: String = (0..len).map(|i| char::from(b'A' + (i % 26) as u8)).collect();
+                let padded = |text: String| "x".repeat(skip) + &text + &"\0".repeat(BEYOND + 1);
+                let placed = padded(name.clone());
+                let name_there = &placed.as_bytes()[skip..skip + len];
+                let words = Words::of(name_there);
+                let is = |entry: &str| {
+                    let entry = padded(entry.into());
+                    // SAFETY: padded as promised.
+                    unsafe { is_named(entry.as_ptr().add(skip), name_there) }
+                };
+                assert!(is(&format!("{name}=")) && is(&format!("{name}=value")));
+                assert!(!is(&name) && !is(&format!("{name}X=")));
+                for i in 0..len {
+                    for other in ["!", "="] {
+                        let mut changed = name.clone();
+                        changed.replace_range(i..=i, other);
+                        assert_eq!(words == Words::of(changed.as_bytes()), i + TAIL < len);
+                        assert!(!is(&format!("{changed}=")), "{i} of {len}");
+                    }
+                    assert!(!is(&name[..i]), "{i} of {len}");
+                }
             }
         }
-        // SAFETY: as above.
-        assert!(!unsafe { is_named(c"=x".as_ptr().cast(), c"".as_ptr().cast(), 0) });
+    }
+
+    /// A name whose words end at the end of readable memory.
+    #[test]
+    fn names_are_read_within_bounds() {
+        for len in 1..40 {
+            let name: Vec<u8> = (1..=len).collect();
+            let boxed: std::boxed::Box<[u8]> = name.clone().into();
+            assert_eq!(Words::of(&boxed), Words::of(&name));
+        }
     }
 }
