@@ -26,6 +26,7 @@ use crate::adopt::{self, Theirs};
 use crate::entry::{self, Key, Name};
 use crate::error::Error;
 use crate::hints::Hint;
+use crate::keep;
 use crate::list::{Array, Editor, Head};
 use crate::store::{self, MIN_SLOTS, Stop, Store};
 use crate::sync::{self, AtomicPtr, AtomicUsize, Ordering, const_new};
@@ -128,7 +129,7 @@ impl Store {
 
     /// True if `change` would change nothing. Under the lock.
     fn holds(&self, list: &Editor<'_>, &(name, value): &Change<'_>) -> bool {
-        let Some((slot, _)) = Key::new(&name).and_then(|key| store::first_and_last(list, key)) else {
+        let Some((slot, _)) = Key::new(&name).and_then(|key| list.first_and_last(key)) else {
             return value.is_none();
         };
         // SAFETY: L1: a slot of the list.
@@ -137,7 +138,7 @@ impl Store {
         let found = unsafe { entry::value_if(entry, name) };
         // SAFETY: as above; the value lies in it.
         self.keep.owns(entry)
-            && value.zip(found).is_some_and(|(value, found)| unsafe { entry::is(found, value) })
+            && value.zip(found).is_some_and(|(value, found)| unsafe { keep::is(found, value) })
     }
 
     /// Edits the spare array into `list` with `changes` made, and publishes it. Under the lock.
@@ -172,13 +173,15 @@ impl Store {
         for &(name, value) in changes {
             let Some(key) = Key::new(&name) else { return Err(Stop::Moved) }; // it was looked at: cannot be
             let Some(value) = value else {
-                store::remove_all(&mut ours, key)?;
+                let places = ours.first_and_last(key);
+                store::remove_all(&mut ours, key, places)?;
                 continue;
             };
             // Memory that is missing is fetched, and the spare edited again: nothing of it is published.
             let string = self.keep.string(name, value)?;
             let hint = Hint { hash: key.hash, fixed: true };
-            if store::replace(&mut ours, key, string, hint)? {
+            let places = ours.first_and_last(key);
+            if store::replace(&mut ours, key, string, hint, places)? {
                 continue;
             }
             if ours.room() == 0 {

@@ -66,17 +66,18 @@ impl Name for &[u8] {
     }
 }
 
-/// A name to look for with hints: its bytes and their hash.
+/// A name to look for with hints: its bytes and their hash. Invariant: it is not empty, and has no `=` and no NUL in it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Key<'a> {
-    name: &'a [u8],
+    pub(crate) name: &'a [u8],
     pub(crate) hash: u32,
 }
 
 impl<'a> Key<'a> {
     #[inline(always)]
     fn of_name(name: &'a [u8]) -> Key<'a> {
-        Key { name, hash: hash_name(name) }
+        // SAFETY: the invariant: not empty.
+        Key { name, hash: unsafe { hash_name(name) } }
     }
 
     /// `None` if no entry can have this name.
@@ -204,22 +205,6 @@ pub(crate) unsafe fn name_of<'a>(entry: *const c_char) -> Option<&'a [u8]> {
     (end == b'=' && len > 0).then_some(name)
 }
 
-/// True if the string at `text` is exactly `bytes`. Reads no further than the first difference.
-///
-/// # Safety
-/// - `text` is a readable NUL-terminated string; `bytes` holds no NUL.
-pub(crate) unsafe fn is(text: *const c_char, bytes: &[u8]) -> bool {
-    let text: *const u8 = text.cast();
-    for (i, wanted) in bytes.iter().enumerate() {
-        // SAFETY: E1: the bytes before `i` were equal to bytes that are not NUL.
-        if unsafe { byte(text.add(i)) } != *wanted {
-            return false;
-        }
-    }
-    // SAFETY: E1: as above, for the byte after them.
-    unsafe { byte(text.add(bytes.len())) == 0 }
-}
-
 /// A hash of the bytes of `parts`, one after the other: all of its bits depend on all of them.
 #[inline(always)]
 pub(crate) fn hash(parts: &[&[u8]]) -> u64 {
@@ -234,17 +219,26 @@ pub(crate) fn hash(parts: &[&[u8]]) -> u64 {
 pub(crate) const HASH: u32 = (1 << 31) - 1;
 
 /// The hash of a name, [`HASH`] bits of it.
+///
+/// # Safety
+/// - the name is not empty.
 #[inline(always)]
-pub(crate) fn hash_name(name: &[u8]) -> u32 {
+pub(crate) unsafe fn hash_name(name: &[u8]) -> u32 {
     // Not `hash`, which branches by the length, and lengths are hard to predict: it is on the way of every read, where that costs 4 ns.
     let start = if name.len() > wide::TAIL { hash_start(name) } else { 0 };
-    (Words::of(name).hash().wrapping_add(start) >> 33) as u32
+    // SAFETY: the caller's promise.
+    let hash = unsafe { Words::of(name) }.hash();
+    (hash.wrapping_add(start) >> 33) as u32
 }
 
 /// The same for a name of at most [`TAIL`](wide::TAIL) bytes.
+///
+/// # Safety
+/// - as there.
 #[inline(always)]
-pub(crate) fn hash_short(name: &[u8]) -> u32 {
-    (Words::of(name).hash() >> 33) as u32
+pub(crate) unsafe fn hash_short(name: &[u8]) -> u32 {
+    // SAFETY: the caller's promise.
+    (unsafe { Words::of(name) }.hash() >> 33) as u32
 }
 
 /// A hash of what a long name's words leave out.
@@ -259,8 +253,8 @@ fn hash_start(name: &[u8]) -> u64 {
 /// # Safety
 /// - `entry` is a readable NUL-terminated string.
 pub(crate) unsafe fn name_hash(entry: *const c_char) -> u32 {
-    // SAFETY: the caller's promise.
-    hash_name(unsafe { name_of(entry) }.unwrap_or_default())
+    // SAFETY: the caller's promise; a name is not empty.
+    unsafe { name_of(entry).map_or(0, |name| hash_name(name)) }
 }
 
 /// Bytes that `NAME=VALUE` and its NUL take, or `None` if no address space could hold them.
@@ -285,29 +279,54 @@ pub(crate) unsafe fn compose(at: *mut u8, name: &[u8], value: &[u8]) {
 /// A name that can be stored: not empty, no `=`, no NUL.
 #[inline(always)]
 pub(crate) fn is_name(name: &[u8]) -> bool {
-    const EACH: u64 = u64::MAX / 0xff; // 1 in each byte
-    // The lowest byte that is 0, and perhaps bytes above it, get their top bit.
-    let zero = |word: u64| word.wrapping_sub(EACH) & !word & EACH << 7;
-    let ends = |word: u64| zero(word) | zero(word ^ EACH * u64::from(b'=')) != 0;
-    // Whole words; the last one overlaps the one before.
-    match name.last_chunk() {
-        Some(&last) => {
-            !ends(u64::from_ne_bytes(last))
-                && name.as_chunks().0.iter().all(|&word| !ends(u64::from_ne_bytes(word)))
-        }
-        None => !name.is_empty() && !name.iter().any(|&b| b == b'=' || b == 0),
-    }
+    !name.is_empty() && lacks(name, [0, b'='])
 }
 
 /// A value that can be stored: no NUL.
+#[inline]
 pub(crate) fn is_value(value: &[u8]) -> bool {
-    !value.contains(&0)
+    lacks(value, [0; 2])
+}
+
+/// True if none of `ends` is in `bytes`.
+#[inline(always)]
+fn lacks(bytes: &[u8], ends: [u8; 2]) -> bool {
+    const EACH: u64 = u64::MAX / 0xff; // 1 in each byte
+    // Bytes that are 0, and perhaps some above them, get their top bit.
+    let zero = |word: u64| word.wrapping_sub(EACH) & !word & EACH << 7;
+    let lacks = |word: [u8; 8]| {
+        let word = u64::from_ne_bytes(word);
+        ends.iter().all(|&end| zero(word ^ EACH * u64::from(end)) == 0)
+    };
+    // Whole words; the last one overlaps the one before.
+    match bytes.last_chunk() {
+        Some(&last) => lacks(last) && bytes.as_chunks().0.iter().all(|&word| lacks(word)),
+        None => bytes.iter().all(|byte| !ends.contains(byte)),
+    }
 }
 
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use core::ffi::CStr;
+    use std::vec;
+
+    #[test]
+    fn names_and_values_are_checked_to_the_last_byte() {
+        for len in 0..40 {
+            for rest in [b'x', 1, 0x80, 0xff, b'<', b'>'] {
+                let mut text = vec![rest; len];
+                assert_eq!((is_name(&text), is_value(&text)), (len > 0, true));
+                for i in 0..len {
+                    text[i] = 0;
+                    assert_eq!((is_name(&text), is_value(&text)), (false, false), "{len} {i}");
+                    text[i] = b'=';
+                    assert_eq!((is_name(&text), is_value(&text)), (false, true), "{len} {i}");
+                    text[i] = rest;
+                }
+            }
+        }
+    }
 
     fn value<'a>(entry: &'a CStr, name: &str) -> Option<&'a CStr> {
         // SAFETY: a C string literal.
@@ -339,20 +358,5 @@ mod tests {
         assert!(same(&a, &a) && !same(&a, &b));
         let (a, b) = (c"=x".to_owned(), c"=x".to_owned());
         assert!(same(&a, &a) && !same(&a, &b));
-    }
-
-    #[test]
-    fn is_compares_whole_strings() {
-        for (text, bytes, wanted) in [
-            (c"ab", "ab", true),
-            (c"ab", "a", false),
-            (c"a", "ab", false),
-            (c"", "", true),
-            (c"x", "", false),
-        ] {
-            // SAFETY: a C string literal.
-            let found = unsafe { is(text.as_ptr(), bytes.as_bytes()) };
-            assert_eq!(found, wanted, "{text:?} {bytes:?}");
-        }
     }
 }

@@ -32,7 +32,7 @@
 //! | `[hint]` | `Slot::store`, `Hints::note` | the end of `wide::candidates` | that the generation is odd |
 //! | `[generation]` | `Change::drop` | `Hints::generation` | all slots, shadows and tags of the change |
 
-use crate::entry::{self, HASH, hash_name, hash_short, value_in_fixed};
+use crate::entry::{self, HASH, Key, hash_name, hash_short, value_in_fixed};
 use crate::list::{Head, Slot};
 use crate::sync::{self, AtomicPtr, AtomicU16, AtomicUsize, Ordering};
 use crate::wide::{self, LANE, Lanes, Side, TAIL};
@@ -131,7 +131,8 @@ impl Hints {
     #[inline(always)]
     pub(crate) fn index(&self, slot: *const Slot) -> Option<usize> {
         // What is no multiple becomes huge, and so does what lies below.
-        let i = slot.addr().wrapping_sub(self.slots().addr()).rotate_right(size_of::<Slot>().trailing_zeros());
+        let i =
+            slot.addr().wrapping_sub(self.slots().addr()).rotate_right(size_of::<Slot>().trailing_zeros());
         (self.start <= i && i < self.end).then_some(i)
     }
 
@@ -230,22 +231,25 @@ impl Hints {
         self.shadow(i).load(Ordering::Relaxed) == entry
     }
 
-    /// The candidates for a name with this hash, from slot `first` on, in ascending order, up to the end of the list. Under the
-    /// update lock.
-    pub(crate) fn candidates(&self, first: usize, hash: u32) -> impl Iterator<Item = (*const Slot, *mut c_char)> {
-        // SAFETY: the callers pass the number of a slot of the list.
-        let mut search = unsafe { Search::new(self, first, hash, Side::Writer) };
-        let mut ended = false;
-        core::iter::from_fn(move || {
-            if ended {
-                return None;
-            }
-            // SAFETY: no null slot was met yet.
-            let slot = self.slot(unsafe { search.next() });
-            let entry = slot.own();
-            ended = entry.is_null();
-            (!ended).then_some((ptr::from_ref(slot), entry))
-        })
+    /// Looks for all entries of that name, in the list at `head`, without the lock; `None` if a change is going on, or another list.
+    ///
+    /// # Safety
+    /// - as for [`find`](Self::find).
+    pub(crate) unsafe fn look<'a>(&'a self, head: &Head, key: Key<'a>) -> Option<Look<'a>> {
+        let first = head.load();
+        let (start, generation) = (self.index(first)?, self.generation()?);
+        // SAFETY: the caller's promise; `start` is one of these slots.
+        let named = unsafe { self.named(start, key, Side::Reader) };
+        Some(Look { hints: self, first, generation, named, places: None })
+    }
+
+    /// The slots from slot `start` on whose entry has that name, with their entries, up to the end of the list.
+    ///
+    /// # Safety
+    /// - slot `start` is one of a proper list.
+    pub(crate) unsafe fn named<'a>(&'a self, start: usize, key: Key<'a>, side: Side) -> Named<'a> {
+        // SAFETY: the caller's promise.
+        Named { search: unsafe { Search::new(self, start, key.hash, side) }, key, ended: false }
     }
 
     /// A change of the list begins; it ends when the result is dropped. Under the update lock.
@@ -311,6 +315,92 @@ unsafe fn scan(head: &Head, name: &[u8]) -> *const c_char {
     // SAFETY: the caller's promise.
     unsafe { head.get(name) }.unwrap_or(ptr::null())
 }
+
+/// The slots whose entry has a name, and the entries.
+pub(crate) struct Named<'a> {
+    search: Search<'a>,
+    key: Key<'a>,
+    ended: bool,
+}
+
+impl Iterator for Named<'_> {
+    type Item = (*const Slot, *mut c_char);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while !self.ended {
+            // SAFETY: no null slot was met yet.
+            let i = unsafe { self.search.next() };
+            let (hints, slot) = (self.search.hints, self.search.hints.slot(i));
+            let entry = if self.search.side == Side::Reader { slot.load() } else { slot.own() };
+            self.ended = entry.is_null();
+            // SAFETY: L2, L4: an entry of the list; H1.
+            let hit = !self.ended
+                && unsafe {
+                    if hints.is_fixed(i, entry) {
+                        value_in_fixed(entry, self.key.name).is_some()
+                    } else {
+                        self.key.value_in(entry).is_some()
+                    }
+                };
+            if hit {
+                return Some((slot, entry));
+            }
+        }
+        None
+    }
+}
+
+/// A slot and what was in it.
+pub(crate) type Place = (*const Slot, *mut c_char);
+
+/// What a writer finds before it takes the lock. Under the lock it counts only if no change was made since.
+pub(crate) struct Look<'a> {
+    hints: &'a Hints,
+    first: *const Slot,
+    generation: usize,
+    named: Named<'a>,
+    places: Option<(Place, Place)>,
+}
+
+impl Look<'_> {
+    /// The first entry of the name, or `None` if there is none; `Err` if a change came in between: then it must be looked for again.
+    pub(crate) fn first(&mut self) -> Result<Option<*mut c_char>, Changed> {
+        let found = self.named.next();
+        self.places = found.map(|place| (place, place));
+        match found {
+            Some((_, entry)) => Ok(Some(entry)),
+            None if self.hints.is_still(self.generation) => Ok(None),
+            None => Err(Changed),
+        }
+    }
+
+    /// Looks for the last one, too.
+    pub(crate) fn finish(&mut self) {
+        if let (Some((_, last)), Some(found)) = (&mut self.places, self.named.by_ref().last()) {
+            *last = found;
+        }
+    }
+
+    /// The first and the last slot of the name, if nothing changed since [`finish`](Self::finish): `list` is the one that was looked at,
+    /// no change was made, and the program has not stored into these slots. Under the update lock.
+    pub(crate) fn still(
+        &self,
+        hints: Option<&Hints>,
+        first: *const Slot,
+    ) -> Option<Option<(*const Slot, *const Slot)>> {
+        // SAFETY: slots of ours.
+        let holds = |(slot, entry): Place| unsafe { &*slot }.own() == entry;
+        let same = hints.is_some_and(|hints| ptr::eq(hints, self.hints))
+            && first == self.first
+            && sync::own_count(&self.hints.generation) == self.generation
+            && self.places.is_none_or(|(first, last)| holds(first) && holds(last));
+        same.then(|| self.places.map(|(first, last)| (first.0, last.0)))
+    }
+}
+
+/// A change came in between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Changed;
 
 /// A change that is going on (H3). Under the update lock.
 pub(crate) struct Change<'a> {

@@ -98,6 +98,12 @@ impl Inherited {
         self.shown.store(hints, Ordering::Release);
     }
 
+    /// True if there is nothing left to count for.
+    pub(crate) fn is_done(&self) -> bool {
+        // Relaxed: nothing travels through it.
+        self.begun.load(Ordering::Relaxed) != 0
+    }
+
     /// Counts a scan of `count` slots of the list at `first`, by a reader who had no hints; builds them if that is due. Wait-free,
     /// AS-Safe.
     ///
@@ -106,9 +112,6 @@ impl Inherited {
     #[cold]
     pub(crate) unsafe fn scanned(&self, first: *const Slot, count: usize) {
         // Relaxed, all of these: hints on when to build, nothing travels through them, and what two threads count at once may be lost.
-        if self.begun.load(Ordering::Relaxed) != 0 {
-            return;
-        }
         let scanned = self.scanned.load(Ordering::Relaxed).saturating_add(count);
         self.scanned.store(scanned, Ordering::Relaxed);
         if scanned < LEAST.max(self.due.load(Ordering::Relaxed)) {
@@ -119,9 +122,7 @@ impl Inherited {
         let due = len.saturating_mul(TIMES);
         self.due.store(due, Ordering::Relaxed);
         // Relaxed: nobody else writes the room, whoever looks at it came through `[hints]`.
-        if scanned >= due
-            && self.begun.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed).is_ok()
-        {
+        if scanned >= due && self.begun.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
             // SAFETY: the caller's promise, and `begun` lets in one thread, once.
             unsafe { self.build(first, len) };
         }

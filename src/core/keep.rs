@@ -20,13 +20,15 @@ use crate::hints::GROUP;
 use crate::list::{Array, Kind};
 use crate::store::Stop;
 use crate::sync::{self, AtomicPtr, AtomicUsize, Ordering, const_new};
-use crate::wide::BEYOND;
+use crate::wide::{self, BEYOND};
 use core::cell::Cell;
 use core::ffi::c_char;
 use core::ptr::{self, NonNull};
 
 /// Bytes of the smallest chunk; also what chunks are rounded to. A multiple of every page size Linux has here.
 const CHUNK: usize = if cfg!(loom) { 1 << 12 } else { 1 << 16 };
+/// Bytes of a table for each place.
+const EACH: usize = size_of::<*mut c_char>() + size_of::<u16>();
 /// Places in the first table of strings.
 const TABLE: usize = if cfg!(loom) { 4 } else { 1 << 9 };
 /// Up to so many places the table of strings grows whenever it fills: so many distinct strings are surely interned.
@@ -44,7 +46,8 @@ struct Chunk {
     used: Cell<usize>,
 }
 
-/// Open addressing over the addresses of our strings. A cache: an evicted string is merely made again.
+/// Open addressing over the addresses of our strings: this header, a place for each, and 16 bits of each one's hash, so that few
+/// strings are looked at. A cache: an evicted string is merely made again.
 #[repr(C)]
 struct Table {
     /// Places, a power of two.
@@ -207,11 +210,7 @@ impl Keep {
         let bytes = entry::size(name, value).ok_or(Stop::Memory(usize::MAX))?;
         let hash = entry::hash(&[name, value]);
         let table = self.table_with_room(hash)?;
-        for place in table.probe(hash) {
-            let known = place.get();
-            if known.is_null() {
-                break;
-            }
+        for known in table.alike(hash) {
             sync::read(known);
             // SAFETY: K2: our strings stay; a program that edits one leaves it terminated, or overruns it itself.
             if unsafe { holds(known, name, value) } {
@@ -234,15 +233,17 @@ impl Keep {
         // SAFETY: K3: null or a table of ours, which stays.
         let old = unsafe { sync::own(&self.table).as_ref() };
         let size = old.map_or(TABLE, |table| {
-            let full = (table.len.get() + 1) * 4 > table.size * 3
-                || table.probe(hash).all(|place| !place.get().is_null());
-            let share = self.strings.load(Ordering::Relaxed) / TABLE_SHARE / size_of::<*mut c_char>();
-            if full && table.size * 2 <= TABLE_FREE.max(share) { table.size * 2 } else { table.size }
+            let share = self.strings.load(Ordering::Relaxed) / TABLE_SHARE / EACH;
+            let full = || {
+                (table.len.get() + 1) * 4 > table.size * 3
+                    || table.probe(hash).all(|i| table.tags()[i].get() != 0)
+            };
+            if table.size * 2 <= TABLE_FREE.max(share) && full() { table.size * 2 } else { table.size }
         });
         if let Some(table) = old.filter(|table| table.size == size) {
             return Ok(table);
         }
-        let bytes = size_of::<Table>() + size * size_of::<*mut c_char>();
+        let bytes = size_of::<Table>() + size * EACH;
         let table: NonNull<Table> = self.take(bytes, align_of::<Table>())?.cast();
         count(&self.rest, bytes);
         // SAFETY: K1: fresh, large enough and zero: every place is null.
@@ -250,7 +251,7 @@ impl Keep {
             table.write(Table { size, len: Cell::new(0) });
             table.as_ref()
         };
-        for string in old.into_iter().flat_map(|old| old.places()).map(Cell::get).filter(|s| !s.is_null()) {
+        for string in old.into_iter().flat_map(Table::places).map(Cell::get).filter(|s| !s.is_null()) {
             // SAFETY: K2: our strings stay, terminated.
             table.insert(unsafe { hash_string(string) }, string);
         }
@@ -269,22 +270,43 @@ impl Table {
         unsafe { behind(self, self.size) }
     }
 
-    fn probe(&self, hash: u64) -> impl Iterator<Item = &Cell<*mut c_char>> {
-        let places = self.places();
-        let home = (hash >> 32) as usize;
-        (0..Table::PROBES.min(self.size)).map(move |i| &places[(home + i) & (self.size - 1)])
+    /// Of each place; 0 of a free one.
+    fn tags(&self) -> &[Cell<u16>] {
+        // SAFETY: by construction as many tags follow the places, which `take` exposed; only the update lock's holder touches them.
+        unsafe {
+            let at = ptr::with_exposed_provenance(self.places().as_ptr_range().end.addr());
+            core::slice::from_raw_parts(at, self.size)
+        }
+    }
+
+    fn tag(hash: u64) -> u16 {
+        (hash >> 48) as u16 | 1
+    }
+
+    /// The places where a string of this hash may be.
+    fn probe(&self, hash: u64) -> impl Iterator<Item = usize> + use<> {
+        let (home, mask) = ((hash >> 32) as usize, self.size - 1);
+        (0..Table::PROBES.min(self.size)).map(move |i| (home + i) & mask)
+    }
+
+    /// The strings that may have this hash.
+    fn alike(&self, hash: u64) -> impl Iterator<Item = *mut c_char> {
+        let (tags, places) = (self.tags(), self.places());
+        let taken = self.probe(hash).take_while(|&i| tags[i].get() != 0);
+        taken.filter(move |&i| tags[i].get() == Table::tag(hash)).map(|i| places[i].get())
     }
 
     fn insert(&self, hash: u64, string: *mut c_char) {
+        let tags = self.tags();
         // Never full: a place stays free so that a search ends soon.
         let roomy = self.len.get() + 1 < self.size;
-        match self.probe(hash).find(|place| place.get().is_null()) {
-            Some(place) if roomy => {
-                place.set(string);
-                self.len.set(self.len.get() + 1);
-            }
-            _ => self.places()[(hash >> 32) as usize & (self.size - 1)].set(string),
+        let free = self.probe(hash).find(|&i| tags[i].get() == 0).filter(|_| roomy);
+        if free.is_some() {
+            self.len.set(self.len.get() + 1);
         }
+        let i = free.unwrap_or((hash >> 32) as usize & (self.size - 1));
+        self.places()[i].set(string);
+        tags[i].set(Table::tag(hash));
     }
 }
 
@@ -322,7 +344,22 @@ unsafe fn hash_string(string: *const c_char) -> u64 {
 /// - `known` is readable and terminated.
 unsafe fn holds(known: *const c_char, name: &[u8], value: &[u8]) -> bool {
     // SAFETY: the caller's promise; a value found lies in the same string.
-    unsafe { entry::value_if(known, name).is_some_and(|found| entry::is(found, value)) }
+    unsafe {
+        let (known, len) = (known.cast::<u8>(), name.len());
+        wide::starts_with(known, name)
+            && sync::byte(known.add(len)) == b'='
+            && is(known.add(len + 1).cast(), value)
+    }
+}
+
+/// True if `text`, in a string of ours, is `bytes` now.
+///
+/// # Safety
+/// - `text` points into a string of ours; `bytes` holds no NUL.
+pub(crate) unsafe fn is(text: *const c_char, bytes: &[u8]) -> bool {
+    let text = text.cast::<u8>();
+    // SAFETY: K4; after as many bytes that are not NUL, another one of the string follows.
+    unsafe { wide::starts_with(text, bytes) && sync::byte(text.add(bytes.len())) == 0 }
 }
 
 #[cfg(all(test, not(loom)))]
@@ -369,7 +406,7 @@ mod tests {
         let keep = Keep::new();
         assert_eq!(keep.retained(), 0);
         assert!(!keep.owns(c"A=1".as_ptr()));
-        assert_eq!(keep.string(b"A", b"1").unwrap_err(), Stop::Memory(size_of::<Table>() + TABLE * 8));
+        assert_eq!(keep.string(b"A", b"1").unwrap_err(), Stop::Memory(size_of::<Table>() + TABLE * EACH));
         assert_eq!(keep.retained(), 0);
     }
 
@@ -475,7 +512,7 @@ mod tests {
         // SAFETY: K3.
         let size = unsafe { &*keep.table.load(Ordering::Relaxed) }.size;
         assert_eq!(size, 2 * TABLE_FREE);
-        assert!(size * 8 <= strings / TABLE_SHARE);
+        assert!(size * EACH <= strings / TABLE_SHARE);
         // Full again, but twice this size would be more than the share.
         for i in 0..6_000 {
             string(&keep, &format!("M{i}"), "");
@@ -501,7 +538,7 @@ mod tests {
         // Or a little earlier, where a stretch is full.
         assert!((TABLE * 2 / 3..=TABLE * 3 / 4).contains(&taken), "{taken}");
         assert_eq!(table().size, 2 * TABLE);
-        assert_eq!(keep.rest.load(Ordering::Relaxed), 2 * size_of::<Table>() + 3 * TABLE * 8);
+        assert_eq!(keep.rest.load(Ordering::Relaxed), 2 * size_of::<Table>() + 3 * TABLE * EACH);
     }
 
     #[test]

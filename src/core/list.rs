@@ -57,9 +57,10 @@
 //! | read, hit | at the load of the slot, or at the last moment before it at which the entry was still in the list |
 //! | read, miss | at the load of the head, or at the removal of the last entry of that name after it |
 
-use crate::entry::{Name, Wanted};
-use crate::hints::{self, Change, Hint, Hints};
+use crate::entry::{Key, Name, Wanted};
+use crate::hints::{self, Change, Hint, Hints, Look};
 use crate::sync::{self, AtomicPtr, AtomicU16, Ordering, const_new};
+use crate::wide::Side;
 use core::cell::Cell;
 use core::ffi::c_char;
 use core::ptr::{self, NonNull};
@@ -424,20 +425,42 @@ impl<'a> Editor<'a> {
 
     /// The first slot above `after` (from the start: null) whose entry `wanted` accepts.
     #[cfg(test)]
-    fn find(
-        &self,
-        after: *const Slot,
-        mut wanted: impl FnMut(*const c_char) -> bool,
-    ) -> Option<*const Slot> {
+    fn find(&self, after: *const Slot, mut wanted: impl FnMut(*const c_char) -> bool) -> Option<*const Slot> {
         self.slots().find(|&(slot, entry)| slot > after && wanted(entry)).map(|(slot, _)| slot)
     }
 
-    /// The slots that may hold an entry whose name has this hash, with their entries: all that do, and few others.
-    pub(crate) fn candidates(&self, hash: u32) -> impl Iterator<Item = (*const Slot, *mut c_char)> + use<'a> {
-        let hinted = self.array.hints.as_ref().filter(|_| hints::ENABLED);
-        let first = self.array.index(self.first);
-        let plain = if hinted.is_some() { ptr::null() } else { self.first };
-        hinted.into_iter().flat_map(move |hints| hints.candidates(first, hash)).chain(Slots { at: plain, load: Slot::own })
+    /// The slots whose entry has that name, with their entries.
+    pub(crate) fn named<'k>(
+        &self,
+        key: Key<'k>,
+    ) -> impl Iterator<Item = (*const Slot, *mut c_char)> + use<'a, 'k>
+    where
+        'a: 'k,
+    {
+        let hints = self.array.hints.as_ref().filter(|_| hints::ENABLED);
+        let plain = if hints.is_some() { ptr::null() } else { self.first };
+        let start = self.array.index(self.first);
+        // SAFETY: the list starts there; L2, L4.
+        let hinted = hints.map(|hints| unsafe { hints.named(start, key, Side::Writer) });
+        // SAFETY: as above.
+        let plain = Slots { at: plain, load: Slot::own }
+            .filter(move |&(_, entry)| unsafe { key.value_in(entry) }.is_some());
+        hinted.into_iter().flatten().chain(plain)
+    }
+
+    /// The first and the last slot of that name.
+    pub(crate) fn first_and_last(&self, key: Key<'_>) -> Option<(*const Slot, *const Slot)> {
+        let mut named = self.named(key).map(|(slot, _)| slot);
+        let first = named.next()?;
+        Some((first, named.last().unwrap_or(first)))
+    }
+
+    /// What was found without the lock, if that still is so; otherwise looks again.
+    pub(crate) fn places(&self, key: Key<'_>, look: &Option<Look<'_>>) -> Option<(*const Slot, *const Slot)> {
+        match look.as_ref().and_then(|look| look.still(self.array.hints.as_ref(), self.first)) {
+            Some(places) => places,
+            None => self.first_and_last(key),
+        }
     }
 
     /// The number of a slot in the array.

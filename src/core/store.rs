@@ -15,9 +15,9 @@ use crate::adopt;
 use crate::batch::Batches;
 use crate::entry::{self, Key, Name, Wanted};
 use crate::error::Error;
-use crate::hints::{self, Hint};
+use crate::hints::{self, Hint, Look};
 use crate::inherited::Inherited;
-use crate::keep::Keep;
+use crate::keep::{self, Keep};
 use crate::list::{Array, Editor, Head, Moved, Slot, slots};
 use crate::lock::Lock;
 use crate::sync::{self, AtomicPtr, Ordering, const_new};
@@ -75,7 +75,7 @@ const_new! {
     pub fn new() -> Store {
         Store {
             inherited: Inherited::new(),
-            lock: Lock::new(), 
+            lock: Lock::new(),
             array: AtomicPtr::new(ptr::null_mut()),
             keep: Keep::new(),
             batch: Batches::new(),
@@ -122,6 +122,10 @@ impl Store {
     /// The same by a plain scan, which counts.
     #[inline(never)]
     unsafe fn scan<N: Name>(&self, head: &Head, name: N) -> *const c_char {
+        if !hints::ENABLED || self.inherited.is_done() {
+            // SAFETY: the caller's promise.
+            return unsafe { head.get(name) }.unwrap_or(ptr::null());
+        }
         let Some(wanted) = Wanted::new(name) else { return ptr::null() };
         let (first, mut count) = (head.load(), 0);
         // SAFETY: the caller's promise: a proper list, whose entries are strings that stay (L1, L2, L4).
@@ -129,10 +133,8 @@ impl Store {
             // SAFETY: as above.
             unsafe { wanted.value_in(entry) }
         });
-        if hints::ENABLED {
-            // SAFETY: as above.
-            unsafe { self.inherited.scanned(first, count) };
-        }
+        // SAFETY: as above.
+        unsafe { self.inherited.scanned(first, count) };
         value.unwrap_or(ptr::null())
     }
 
@@ -150,21 +152,43 @@ impl Store {
             return Err(Error::InvalidValue);
         }
         // SAFETY: the caller's promise: a proper list.
-        if let Some(old) = unsafe { self.value(head, name) } {
+        let (found, mut look) = unsafe { self.look(head, key) };
+        if let Some(old) = found {
             // Ours, so nobody edits it, and equal: nothing to do. A string of somebody else's is replaced by a copy of ours.
-            // SAFETY: L2, L4: the value of an entry in the list.
-            if !overwrite || (self.keep.owns(old) && unsafe { entry::is(old, value) }) {
+            // SAFETY: L2, L4: an entry in the list, of this name; its value follows.
+            let equal = || unsafe { keep::is(old.add(name.len() + 1), value) };
+            if !overwrite || (self.keep.owns(old) && equal()) {
                 return Ok(());
             }
         }
+        look.iter_mut().for_each(Look::finish);
         self.locked(|| {
             // Memory first: without it nothing is adopted either.
             let string = self.keep.string(name, value)?;
-            self.edit(head, |list| match first_and_last(list, key) {
+            self.edit(head, |list| match list.places(key, &look) {
                 Some(_) if !overwrite => Ok(()),
-                _ => self.store(list, key, string, true),
+                places => self.store(list, key, string, true, places),
             })
         })
+    }
+
+    /// The first entry of that name, found without the lock, and what a change can use of the search.
+    ///
+    /// # Safety
+    /// - as for [`set`](Self::set).
+    unsafe fn look<'a>(&'a self, head: &Head, key: Key<'a>) -> (Option<*const c_char>, Option<Look<'a>>) {
+        let hints = self.inherited.hints().filter(|_| hints::ENABLED);
+        // SAFETY: the caller's promise.
+        if let Some(mut look) = hints.and_then(|hints| unsafe { hints.look(head, key) })
+            && let Ok(found) = look.first()
+        {
+            return (found.map(<*mut c_char>::cast_const), Some(look));
+        }
+        // SAFETY: as above: a proper list.
+        let mut slots = unsafe { slots(head.load()) };
+        // SAFETY: L2, L4: entries of it.
+        let found = slots.find(|&(_, entry)| unsafe { key.value_in(entry) }.is_some());
+        (found.map(|(_, entry)| entry.cast_const()), None)
     }
 
     /// Makes the caller's string `NAME=VALUE` itself the entry. It stays the caller's: it must live as long as it is in the
@@ -178,7 +202,7 @@ impl Store {
     pub unsafe fn put(&self, head: &Head, string: *mut c_char) -> Result<(), Error> {
         // SAFETY: the caller's promise.
         let key = unsafe { Key::of(string) }.ok_or(Error::InvalidName)?;
-        self.locked(|| self.edit(head, |list| self.store(list, key, string, false)))
+        self.locked(|| self.edit(head, |list| self.store(list, key, string, false, list.first_and_last(key))))
     }
 
     /// Removes every entry named `name`; without one it changes nothing. Blocking if there is one, not AS-Safe.
@@ -191,10 +215,12 @@ impl Store {
     pub unsafe fn unset(&self, head: &Head, name: &[u8]) -> Result<(), Error> {
         let key = Key::new(&name).ok_or(Error::InvalidName)?;
         // SAFETY: the caller's promise: a proper list.
-        if unsafe { self.value(head, name) }.is_none() {
+        let (found, mut look) = unsafe { self.look(head, key) };
+        if found.is_none() {
             return Ok(());
         }
-        self.locked(|| self.edit(head, |list| Ok(remove_all(list, key)?)))
+        look.iter_mut().for_each(Look::finish);
+        self.locked(|| self.edit(head, |list| Ok(remove_all(list, key, list.places(key, &look))?)))
     }
 
     /// Publishes an empty list of our own. What it held stays readable for who still reads it. Blocking, not AS-Safe.
@@ -283,16 +309,17 @@ impl Store {
         if list.is_live() { Ok(()) } else { Err(Stop::Moved) }
     }
 
-    /// Makes `string` the one entry named `name`. Under the lock.
+    /// Makes `string` the one entry of that name, which is in `places` first and last. Under the lock.
     fn store<'a>(
         &'a self,
         list: &mut Editor<'a>,
         key: Key<'_>,
         string: *mut c_char,
         fixed: bool,
+        places: Option<(*const Slot, *const Slot)>,
     ) -> Result<(), Stop> {
         let hint = Hint { hash: key.hash, fixed };
-        if replace(list, key, string, hint)? {
+        if replace(list, key, string, hint, places)? {
             return Ok(());
         }
         if list.room() > 0 || list.compact()? {
@@ -326,38 +353,37 @@ impl Store {
     }
 }
 
-/// Makes `string` the one entry of that name, if there is one already. Under the lock.
+/// Makes `string` the one entry of that name, if there is one already, in `places` first and last. Under the lock.
 pub(crate) fn replace(
     list: &mut Editor<'_>,
     key: Key<'_>,
     string: *mut c_char,
     hint: Hint,
+    mut places: Option<(*const Slot, *const Slot)>,
 ) -> Result<bool, Moved> {
-    while let Some((first, last)) = first_and_last(list, key) {
+    while let Some((first, last)) = places {
         if first == last {
             list.replace(first, string, Some(hint));
             return Ok(true);
         }
         remove(list, last)?; // a duplicate that the program stored
+        places = list.first_and_last(key);
     }
     Ok(false)
 }
 
-/// Removes every entry of that name. The last one first: while one is left, readers find the first, whose value was the
-/// variable's. Under the lock.
-pub(crate) fn remove_all(list: &mut Editor<'_>, key: Key<'_>) -> Result<(), Moved> {
-    while let Some((_, last)) = first_and_last(list, key) {
+/// Removes every entry of that name, first and last in `places`. The last one first: while one is left, readers find the first, whose
+/// value was the variable's. Under the lock.
+pub(crate) fn remove_all(
+    list: &mut Editor<'_>,
+    key: Key<'_>,
+    mut places: Option<(*const Slot, *const Slot)>,
+) -> Result<(), Moved> {
+    while let Some((first, last)) = places {
         remove(list, last)?;
+        places = if first == last { None } else { list.first_and_last(key) };
     }
     Ok(())
-}
-
-/// The first and the last slot of that name.
-pub(crate) fn first_and_last(list: &Editor<'_>, key: Key<'_>) -> Option<(*const Slot, *const Slot)> {
-    // SAFETY: L2, L4: an entry in the list.
-    let mut hits = list.candidates(key.hash).filter(|&(_, entry)| unsafe { key.value_in(entry) }.is_some());
-    let (first, _) = hits.next()?;
-    Some((first, hits.last().map_or(first, |(last, _)| last)))
 }
 
 /// Removes the entry in `slot`. The first entry takes its place, and must not land behind a duplicate of itself that the program
@@ -366,13 +392,9 @@ fn remove(list: &mut Editor<'_>, slot: *const Slot) -> Result<(), Moved> {
     while let Some((first, mover)) = list.slots().next().filter(|&(first, _)| first != slot) {
         // SAFETY: L2, L4: entries in the list.
         let Some(key) = (unsafe { Key::of(mover) }) else { break };
-        let between = list.candidates(key.hash).take_while(|&(twin, _)| twin < slot);
-        let twin = between.filter(|&(twin, _)| twin > first).find(|&(_, entry)| {
-            // SAFETY: as above.
-            unsafe { key.value_in(entry) }.is_some()
-        });
-        match twin {
-            Some((twin, _)) => list.remove(twin)?,
+        let mut between = list.named(key).map(|(twin, _)| twin).filter(|&twin| twin > first);
+        match between.next().filter(|&twin| twin < slot) {
+            Some(twin) => list.remove(twin)?,
             None => break,
         };
     }

@@ -389,7 +389,8 @@ mod model {
 pub use model::sole_writer;
 #[cfg(loom)]
 pub(crate) use model::{
-    AtomicPtr, AtomicU16, AtomicUsize, SPINS, initial_strings, map, own, own_count, own_tag, place, read, wait, wake,
+    AtomicPtr, AtomicU16, AtomicUsize, SPINS, initial_strings, map, own, own_count, own_tag, place, read,
+    wait, wake,
 };
 #[cfg(loom)]
 pub use model::{reset, set_initial_strings, wrote};

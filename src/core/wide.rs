@@ -54,11 +54,14 @@ pub(crate) const TAIL: usize = 32;
 
 impl Words {
     /// The words of `name`.
+    ///
+    /// # Safety
+    /// - it is not empty.
     #[inline(always)]
-    pub(crate) fn of(name: &[u8]) -> Words {
+    pub(crate) unsafe fn of(name: &[u8]) -> Words {
         let (at, len) = (name.as_ptr(), name.len());
         if len < SHORT {
-            // SAFETY: as many bytes.
+            // SAFETY: as many bytes, at least one.
             return Words([unsafe { machine::short(at, len) }, 0, 0, 0]);
         }
         // SAFETY: `len` is at least 8, and each word lies within the name: see `places`.
@@ -113,7 +116,7 @@ const FACTORS: [u64; 4] =
 /// True if `name` stands at `entry`, and `=` follows.
 ///
 /// # Safety
-/// - there is no NUL and no `=` in `name`;
+/// - `name` is not empty, and has no NUL and no `=` in it;
 /// - `entry` is a NUL-terminated string, and readable for [`BEYOND`] bytes from its first `=` or NUL on.
 #[inline(always)]
 pub(crate) unsafe fn is_named(entry: *const u8, name: &[u8]) -> bool {
@@ -121,22 +124,29 @@ pub(crate) unsafe fn is_named(entry: *const u8, name: &[u8]) -> bool {
     // SAFETY: what comes before the words is compared first. If it is the same, the first `=` or NUL of the entry is not in it; so the
     // words, and the byte behind them if they are the same, are within BEYOND of that.
     unsafe {
-        (len <= TAIL || starts_with(entry, name))
+        (len <= TAIL || starts_with(entry, name.split_at_unchecked(len - TAIL).0))
             && Words::at(entry, len).are(Words::of(name))
             && machine::byte(entry.add(len)) == b'='
     }
 }
 
-/// True if all but the last 32 bytes of `name`, which is longer, are at `entry`.
+/// True if the string at `text` starts with `bytes`.
 ///
 /// # Safety
-/// - as for [`is_named`].
-#[cold]
-#[inline(never)]
-unsafe fn starts_with(entry: *const u8, name: &[u8]) -> bool {
-    // SAFETY: the entry goes on as long as its bytes are those of the name, which has no NUL.
-    let mut bytes = name.iter().enumerate().take(name.len().saturating_sub(TAIL));
-    bytes.all(|(i, &wanted)| unsafe { machine::byte(entry.add(i)) } == wanted)
+/// - `text` is NUL-terminated, and readable for 8 bytes past its NUL; there is no NUL in `bytes`.
+pub(crate) unsafe fn starts_with(text: *const u8, bytes: &[u8]) -> bool {
+    let (words, rest) = bytes.as_chunks();
+    let mut at = text;
+    for word in words {
+        // SAFETY: all bytes before these were equal to bytes that are not NUL.
+        if unsafe { machine::word(at) } != u64::from_le_bytes(*word) {
+            return false;
+        }
+        // SAFETY: as above.
+        at = unsafe { at.add(word.len()) };
+    }
+    // SAFETY: as above.
+    rest.iter().enumerate().all(|(i, &wanted)| unsafe { machine::byte(at.add(i)) } == wanted)
 }
 
 /// Bytes from the end of an entry's name on that [`is_named`] may read.
@@ -219,7 +229,7 @@ mod machine {
         word
     }
 
-    /// `len` bytes, fewer than 8, filled up with zeros.
+    /// `len` bytes, fewer than 8 and at least one, filled up with zeros.
     ///
     /// # Safety
     /// - they are readable.
@@ -228,8 +238,8 @@ mod machine {
         let aligned = |at: *const u8| at.map_addr(|addr| addr & !7);
         let bits = 8 * (at.addr() & 7);
         // The words of the first and of the last byte, often the same one. What is not of the name is cut off at the end.
-        // SAFETY: W1: each holds a byte of the name (of an empty one, the NUL).
-        let (low, high) = unsafe { (word(aligned(at)), word(aligned(at.add(len.saturating_sub(1))))) };
+        // SAFETY: W1: each holds a byte of the name.
+        let (low, high) = unsafe { (word(aligned(at)), word(aligned(at.add(len - 1)))) };
         (low >> bits | (high << (63 - bits)) << 1) & !(!0 << (8 * len))
     }
 
@@ -341,7 +351,7 @@ mod machine {
         word
     }
 
-    /// `len` bytes, fewer than 8, filled up with zeros.
+    /// `len` bytes, fewer than 8 and at least one, filled up with zeros.
     ///
     /// # Safety
     /// - they are readable.
@@ -350,8 +360,8 @@ mod machine {
         let aligned = |at: *const u8| at.map_addr(|addr| addr & !7);
         let bits = 8 * (at.addr() & 7);
         // The words of the first and of the last byte, often the same one. What is not of the name is cut off at the end.
-        // SAFETY: W1: each holds a byte of the name (of an empty one, the NUL).
-        let (low, high) = unsafe { (word(aligned(at)), word(aligned(at.add(len.saturating_sub(1))))) };
+        // SAFETY: W1: each holds a byte of the name.
+        let (low, high) = unsafe { (word(aligned(at)), word(aligned(at.add(len - 1)))) };
         (low >> bits | (high << (63 - bits)) << 1) & !(!0 << (8 * len))
     }
 
@@ -443,7 +453,7 @@ mod machine {
         u64::from_le_bytes(core::array::from_fn(|i| unsafe { byte(at.add(i)) }))
     }
 
-    /// `len` bytes, fewer than 8, filled up with zeros.
+    /// `len` bytes, fewer than 8 and at least one, filled up with zeros.
     ///
     /// # Safety
     /// - they are readable.
@@ -517,7 +527,8 @@ mod tests {
                 let padded = |text: String| "x".repeat(skip) + &text + &"\0".repeat(BEYOND + 1);
                 let placed = padded(name.clone());
                 let name_there = &placed.as_bytes()[skip..skip + len];
-                let words = Words::of(name_there);
+                // SAFETY, here and below: not empty.
+                let words = unsafe { Words::of(name_there) };
                 let is = |entry: &str| {
                     let entry = padded(entry.into());
                     // SAFETY: padded as promised.
@@ -529,7 +540,8 @@ mod tests {
                     for other in ["!", "="] {
                         let mut changed = name.clone();
                         changed.replace_range(i..=i, other);
-                        assert_eq!(words == Words::of(changed.as_bytes()), i + TAIL < len);
+                        let same = words == unsafe { Words::of(changed.as_bytes()) };
+                        assert_eq!(same, i + TAIL < len);
                         assert!(!is(&format!("{changed}=")), "{i} of {len}");
                     }
                     assert!(!is(&name[..i]), "{i} of {len}");
@@ -544,7 +556,8 @@ mod tests {
         for len in 1..40 {
             let name: Vec<u8> = (1..=len).collect();
             let boxed: std::boxed::Box<[u8]> = name.clone().into();
-            assert_eq!(Words::of(&boxed), Words::of(&name));
+            // SAFETY: not empty.
+            unsafe { assert_eq!(Words::of(&boxed), Words::of(&name)) };
         }
     }
 }
