@@ -178,7 +178,7 @@ impl Store {
                 continue;
             };
             // Memory that is missing is fetched, and the spare edited again: nothing of it is published.
-            let string = self.keep.string(name, value)?;
+            let string = self.keep.string(key, value)?;
             let hint = Hint { hash: key.hash, fixed: true };
             let places = ours.first_and_last(key);
             if store::replace(&mut ours, key, string, hint, places)? {

@@ -119,12 +119,11 @@ pub unsafe fn setenv(name: *const c_char, value: *const c_char, overwrite: c_int
     if process::is_unbound() {
         return UNBOUND;
     }
-    // SAFETY: the caller's promise.
-    let (name, value) = unsafe { (bytes(name), bytes(value)) };
-    result(match (name, value) {
-        (Some(name), Some(value)) => process::set(name, value, overwrite != 0),
-        (None, _) => Err(Error::InvalidName),
-        (_, None) => Err(Error::InvalidValue),
+    result(match (name.is_null(), value.is_null()) {
+        // SAFETY: the caller's promise: strings.
+        (false, false) => unsafe { process::set_c(name, CStr::from_ptr(value), overwrite != 0) },
+        (true, _) => Err(Error::InvalidName),
+        (_, true) => Err(Error::InvalidValue),
     })
 }
 

@@ -205,13 +205,11 @@ pub(crate) unsafe fn name_of<'a>(entry: *const c_char) -> Option<&'a [u8]> {
     (end == b'=' && len > 0).then_some(name)
 }
 
-/// A hash of the bytes of `parts`, one after the other: all of its bits depend on all of them.
-#[inline(always)]
-pub(crate) fn hash(parts: &[&[u8]]) -> u64 {
+/// A hash of `bytes`: all of its bits depend on all of them.
+#[inline]
+pub(crate) fn hash(bytes: &[u8]) -> u64 {
     let mut hasher = rustc_hash::FxHasher::default();
-    for part in parts {
-        hasher.write(part);
-    }
+    hasher.write(bytes);
     hasher.finish()
 }
 
@@ -245,7 +243,7 @@ pub(crate) unsafe fn hash_short(name: &[u8]) -> u32 {
 #[cold]
 #[inline(never)]
 fn hash_start(name: &[u8]) -> u64 {
-    hash(&[name.split_at(name.len().saturating_sub(wide::TAIL)).0])
+    hash(name.split_at(name.len().saturating_sub(wide::TAIL)).0)
 }
 
 /// The hash of an entry's name, or of no name.
@@ -285,12 +283,12 @@ pub(crate) fn is_name(name: &[u8]) -> bool {
 /// A value that can be stored: no NUL.
 #[inline]
 pub(crate) fn is_value(value: &[u8]) -> bool {
-    lacks(value, [0; 2])
+    lacks(value, [0])
 }
 
 /// True if none of `ends` is in `bytes`.
 #[inline(always)]
-fn lacks(bytes: &[u8], ends: [u8; 2]) -> bool {
+fn lacks<const N: usize>(bytes: &[u8], ends: [u8; N]) -> bool {
     const EACH: u64 = u64::MAX / 0xff; // 1 in each byte
     // Bytes that are 0, and perhaps some above them, get their top bit.
     let zero = |word: u64| word.wrapping_sub(EACH) & !word & EACH << 7;

@@ -235,6 +235,7 @@ impl Hints {
     ///
     /// # Safety
     /// - as for [`find`](Self::find).
+    #[inline]
     pub(crate) unsafe fn look<'a>(&'a self, head: &Head, key: Key<'a>) -> Option<Look<'a>> {
         let first = head.load();
         let (start, generation) = (self.index(first)?, self.generation()?);
@@ -364,6 +365,7 @@ pub(crate) struct Look<'a> {
 
 impl Look<'_> {
     /// The first entry of the name, or `None` if there is none; `Err` if a change came in between: then it must be looked for again.
+    #[inline]
     pub(crate) fn first(&mut self) -> Result<Option<*mut c_char>, Changed> {
         let found = self.named.next();
         self.places = found.map(|place| (place, place));
@@ -375,6 +377,7 @@ impl Look<'_> {
     }
 
     /// Looks for the last one, too.
+    #[inline]
     pub(crate) fn finish(&mut self) {
         if let (Some((_, last)), Some(found)) = (&mut self.places, self.named.by_ref().last()) {
             *last = found;
@@ -383,6 +386,7 @@ impl Look<'_> {
 
     /// The first and the last slot of the name, if nothing changed since [`finish`](Self::finish): `list` is the one that was looked at,
     /// no change was made, and the program has not stored into these slots. Under the update lock.
+    #[inline]
     pub(crate) fn still(
         &self,
         hints: Option<&Hints>,

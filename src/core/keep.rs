@@ -15,7 +15,7 @@
 //! |---|---|---|---|
 //! | `[chunk]` | `link` | `owns`, `map` | the header of the chunk |
 
-use crate::entry;
+use crate::entry::{self, Key};
 use crate::hints::GROUP;
 use crate::list::{Array, Kind};
 use crate::store::Stop;
@@ -206,14 +206,15 @@ impl Keep {
 
     /// The string `NAME=VALUE`: the one made before, if it is remembered and was not edited since, else a new one.
     /// Under the update lock.
-    pub(crate) fn string(&self, name: &[u8], value: &[u8]) -> Result<*mut c_char, Stop> {
+    pub(crate) fn string(&self, key: Key<'_>, value: &[u8]) -> Result<*mut c_char, Stop> {
+        let name = key.name;
         let bytes = entry::size(name, value).ok_or(Stop::Memory(usize::MAX))?;
-        let hash = entry::hash(&[name, value]);
+        let hash = hash_string(key, value);
         let table = self.table_with_room(hash)?;
         for known in table.alike(hash) {
             sync::read(known);
             // SAFETY: K2: our strings stay; a program that edits one leaves it terminated, or overruns it itself.
-            if unsafe { holds(known, name, value) } {
+            if unsafe { holds(known, key, value) } {
                 return Ok(known);
             }
         }
@@ -252,8 +253,10 @@ impl Keep {
             table.as_ref()
         };
         for string in old.into_iter().flat_map(Table::places).map(Cell::get).filter(|s| !s.is_null()) {
-            // SAFETY: K2: our strings stay, terminated.
-            table.insert(unsafe { hash_string(string) }, string);
+            // SAFETY: K2: our strings stay, terminated. One whose name a program has spoilt is forgotten.
+            if let Some((key, value)) = unsafe { parts(string) } {
+                table.insert(hash_string(key, value), string);
+            }
         }
         // Relaxed: only the lock's holders use the table.
         self.table.store(ptr::from_ref(table).cast_mut(), Ordering::Relaxed);
@@ -325,31 +328,30 @@ fn count(counter: &AtomicUsize, bytes: usize) {
     counter.store(counter.load(Ordering::Relaxed) + bytes, Ordering::Relaxed);
 }
 
-/// The hash of a string of ours as it is now.
+/// The hash of a string: of its name's hash, and its value.
+fn hash_string(key: Key<'_>, value: &[u8]) -> u64 {
+    entry::hash(value) ^ u64::from(key.hash) << 32
+}
+
+/// The name and the value of a string of ours, as they are now.
 ///
 /// # Safety
-/// - `string` is readable and terminated.
-unsafe fn hash_string(string: *const c_char) -> u64 {
-    // SAFETY: the caller's promise.
+/// - `string` is readable and terminated, and is not changed while they are used.
+unsafe fn parts<'a>(string: *const c_char) -> Option<(Key<'a>, &'a [u8])> {
+    // SAFETY: the caller's promise; after a name comes its `=`.
     unsafe {
-        let name = entry::name_of(string).unwrap_or_default();
-        let value = core::ffi::CStr::from_ptr(string.add(name.len() + usize::from(!name.is_empty())));
-        entry::hash(&[name, value.to_bytes()])
+        let key = Key::of(string)?;
+        Some((key, core::ffi::CStr::from_ptr(string.add(key.name.len() + 1)).to_bytes()))
     }
 }
 
 /// True if the string at `known` reads `NAME=VALUE` now.
 ///
 /// # Safety
-/// - `known` is readable and terminated.
-unsafe fn holds(known: *const c_char, name: &[u8], value: &[u8]) -> bool {
-    // SAFETY: the caller's promise; a value found lies in the same string.
-    unsafe {
-        let (known, len) = (known.cast::<u8>(), name.len());
-        wide::starts_with(known, name)
-            && sync::byte(known.add(len)) == b'='
-            && is(known.add(len + 1).cast(), value)
-    }
+/// - `known` is a string of ours.
+unsafe fn holds(known: *const c_char, key: Key<'_>, value: &[u8]) -> bool {
+    // SAFETY: K4; a value found lies in the same string.
+    unsafe { entry::value_in_fixed(known, key.name).is_some_and(|found| is(found, value)) }
 }
 
 /// True if `text`, in a string of ours, is `bytes` now.
@@ -382,7 +384,7 @@ mod tests {
     }
 
     fn string(keep: &Keep, name: &str, value: &str) -> *mut c_char {
-        with_memory(keep, || keep.string(name.as_bytes(), value.as_bytes()))
+        with_memory(keep, || keep.string(Key::new(&name.as_bytes()).unwrap(), value.as_bytes()))
     }
 
     fn text(string: *const c_char) -> String {
@@ -406,7 +408,7 @@ mod tests {
         let keep = Keep::new();
         assert_eq!(keep.retained(), 0);
         assert!(!keep.owns(c"A=1".as_ptr()));
-        assert_eq!(keep.string(b"A", b"1").unwrap_err(), Stop::Memory(size_of::<Table>() + TABLE * EACH));
+        assert_eq!(keep.string(Key::new(&b"A".as_slice()).unwrap(), b"1").unwrap_err(), Stop::Memory(size_of::<Table>() + TABLE * EACH));
         assert_eq!(keep.retained(), 0);
     }
 

@@ -161,6 +161,16 @@ pub fn set(name: &[u8], value: &[u8], overwrite: bool) -> Result<(), Error> {
     unsafe { store().set(head, name, value, overwrite) }
 }
 
+/// The same as a C program does it.
+///
+/// # Safety
+/// - `name` is a readable NUL-terminated string.
+pub(crate) unsafe fn set_c(name: *const c_char, value: &CStr, overwrite: bool) -> Result<(), Error> {
+    let head = bound()?;
+    // SAFETY: the caller's promise; `environ` is a proper list, or the program broke it; a C string has no NUL in it.
+    unsafe { store().set_text(head, CName::new(name), value.to_bytes(), overwrite) }
+}
+
 /// Makes `string` itself, `NAME=VALUE`, an entry; see [`Store::put`].
 ///
 /// # Errors

@@ -147,10 +147,26 @@ impl Store {
     /// - every list that `head` is ever given is a proper one (see `list`), and no change to it is made except through this
     ///   store, or by a program that keeps to the rules for `environ`.
     pub unsafe fn set(&self, head: &Head, name: &[u8], value: &[u8], overwrite: bool) -> Result<(), Error> {
-        let key = Key::new(&name).ok_or(Error::InvalidName)?;
         if !entry::is_value(value) {
-            return Err(Error::InvalidValue);
+            return Err(if entry::is_name(name) { Error::InvalidValue } else { Error::InvalidName });
         }
+        // SAFETY: the caller's promise; just looked at.
+        unsafe { self.set_text(head, name, value, overwrite) }
+    }
+
+    /// The same for a value that has no NUL in it, such as C's.
+    ///
+    /// # Safety
+    /// - as there; there is no NUL in `value`.
+    pub(crate) unsafe fn set_text<N: Name>(
+        &self,
+        head: &Head,
+        name: N,
+        value: &[u8],
+        overwrite: bool,
+    ) -> Result<(), Error> {
+        let key = Key::new(&name).ok_or(Error::InvalidName)?;
+        let name = key.name;
         // SAFETY: the caller's promise: a proper list.
         let (found, mut look) = unsafe { self.look(head, key) };
         if let Some(old) = found {
@@ -164,7 +180,7 @@ impl Store {
         look.iter_mut().for_each(Look::finish);
         self.locked(|| {
             // Memory first: without it nothing is adopted either.
-            let string = self.keep.string(name, value)?;
+            let string = self.keep.string(key, value)?;
             self.edit(head, |list| match list.places(key, &look) {
                 Some(_) if !overwrite => Ok(()),
                 places => self.store(list, key, string, true, places),
@@ -176,6 +192,7 @@ impl Store {
     ///
     /// # Safety
     /// - as for [`set`](Self::set).
+    #[inline]
     unsafe fn look<'a>(&'a self, head: &Head, key: Key<'a>) -> (Option<*const c_char>, Option<Look<'a>>) {
         let hints = self.inherited.hints().filter(|_| hints::ENABLED);
         // SAFETY: the caller's promise.

@@ -135,18 +135,23 @@ pub(crate) unsafe fn is_named(entry: *const u8, name: &[u8]) -> bool {
 /// # Safety
 /// - `text` is NUL-terminated, and readable for 8 bytes past its NUL; there is no NUL in `bytes`.
 pub(crate) unsafe fn starts_with(text: *const u8, bytes: &[u8]) -> bool {
-    let (words, rest) = bytes.as_chunks();
-    let mut at = text;
-    for word in words {
-        // SAFETY: all bytes before these were equal to bytes that are not NUL.
-        if unsafe { machine::word(at) } != u64::from_le_bytes(*word) {
+    let len = bytes.len();
+    let differs = |i: usize| {
+        // SAFETY: the callers below pass places with 8 bytes of `bytes`, and all bytes of the text before these were compared.
+        unsafe { machine::word(text.add(i)) ^ bytes.as_ptr().add(i).cast::<u64>().read_unaligned() != 0 }
+    };
+    if len < SHORT {
+        // SAFETY: the caller's promise; `bytes` is not empty.
+        return len == 0 || unsafe { Words::at(text, len).are(Words::of(bytes)) };
+    }
+    let mut i = 0;
+    while i + SHORT < len {
+        if differs(i) {
             return false;
         }
-        // SAFETY: as above.
-        at = unsafe { at.add(word.len()) };
+        i += SHORT;
     }
-    // SAFETY: as above.
-    rest.iter().enumerate().all(|(i, &wanted)| unsafe { machine::byte(at.add(i)) } == wanted)
+    !differs(len - SHORT)
 }
 
 /// Bytes from the end of an entry's name on that [`is_named`] may read.
