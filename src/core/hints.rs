@@ -42,6 +42,9 @@ use core::ptr::{self, NonNull};
 /// Slots that are looked at together. The capacity of an array is a multiple.
 pub(crate) const GROUP: usize = if cfg!(loom) { 2 } else { 16 };
 
+/// Slots from which on it pays to ask what the processor can do: a read then saves about 100 ns.
+const WIDE: usize = 1024;
+
 /// False under `--cfg mtsafe_env_plain`: all reads are plain scans then.
 pub(crate) const ENABLED: bool = !cfg!(mtsafe_env_plain);
 
@@ -68,6 +71,8 @@ pub(crate) struct Hints {
     end: usize,
     /// Changes begun and changes done. Only under the update lock.
     generation: AtomicUsize,
+    /// See [`wide::has_wider`].
+    wider: bool,
 }
 
 impl Hints {
@@ -84,7 +89,7 @@ impl Hints {
         start: usize,
         end: usize,
     ) -> Hints {
-        let hints = Hints { slots, shadows, tags, start, end, generation: AtomicUsize::new(0) };
+        let hints = Hints { slots, shadows, tags, start, end, generation: AtomicUsize::new(0), wider: end >= WIDE && wide::has_wider() };
         for i in 0..end {
             // Relaxed: nobody knows the hints before Release [hints] in `inherited`.
             hints.shadow(i).store(no_shadow(ptr::null_mut()), Ordering::Relaxed);
@@ -105,6 +110,13 @@ impl Hints {
     #[inline(always)]
     pub(crate) fn tags(&self) -> *const AtomicU16 {
         self.tags
+    }
+
+    /// See [`wide::has_wider`].
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+    #[inline(always)]
+    pub(crate) fn wider(&self) -> bool {
+        self.wider
     }
 
     #[inline(always)]
