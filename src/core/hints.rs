@@ -89,7 +89,15 @@ impl Hints {
         start: usize,
         end: usize,
     ) -> Hints {
-        let hints = Hints { slots, shadows, tags, start, end, generation: AtomicUsize::new(0), wider: end >= WIDE && wide::has_wider() };
+        let hints = Hints {
+            slots,
+            shadows,
+            tags,
+            start,
+            end,
+            generation: AtomicUsize::new(0),
+            wider: end >= WIDE && wide::has_wider(),
+        };
         for i in 0..end {
             // Relaxed: nobody knows the hints before Release [hints] in `inherited`.
             hints.shadow(i).store(no_shadow(ptr::null_mut()), Ordering::Relaxed);
@@ -243,17 +251,28 @@ impl Hints {
         self.shadow(i).load(Ordering::Relaxed) == entry
     }
 
-    /// Looks for all entries of that name, in the list at `head`, without the lock; `None` if a change is going on, or another list.
+    /// Looks for all entries of that name, in the list at `head`, without the lock. `None` if only a plain scan can tell.
     ///
     /// # Safety
     /// - as for [`find`](Self::find).
-    #[inline]
-    pub(crate) unsafe fn look<'a>(&'a self, head: &Head, key: Key<'a>) -> Option<Look<'a>> {
+    pub(crate) unsafe fn look<'a>(
+        &'a self,
+        head: &Head,
+        key: Key<'a>,
+        is_enough: impl FnOnce(*const c_char) -> bool,
+    ) -> Option<Look<'a>> {
         let first = head.load();
         let (start, generation) = (self.index(first)?, self.generation()?);
         // SAFETY: the caller's promise; `start` is one of these slots.
-        let named = unsafe { self.named(start, key, Side::Reader) };
-        Some(Look { hints: self, first, generation, named, places: None })
+        let mut named = unsafe { self.named(start, key, Side::Reader) };
+        let mut look = Look { hints: self, first, generation, places: None, is_done: false };
+        match named.next() {
+            Some(place) if is_enough(place.1) => look.is_done = true,
+            Some(place) => look.places = Some((place, named.last().unwrap_or(place))),
+            None if self.is_still(generation) => {}
+            None => return None,
+        }
+        Some(look)
     }
 
     /// The slots from slot `start` on whose entry has that name, with their entries, up to the end of the list.
@@ -371,33 +390,15 @@ pub(crate) struct Look<'a> {
     hints: &'a Hints,
     first: *const Slot,
     generation: usize,
-    named: Named<'a>,
-    places: Option<(Place, Place)>,
+    /// The first and the last slot of the name.
+    pub(crate) places: Option<(Place, Place)>,
+    /// True if the first entry was enough: then nothing else counts.
+    pub(crate) is_done: bool,
 }
 
 impl Look<'_> {
-    /// The first entry of the name, or `None` if there is none; `Err` if a change came in between: then it must be looked for again.
-    #[inline]
-    pub(crate) fn first(&mut self) -> Result<Option<*mut c_char>, Changed> {
-        let found = self.named.next();
-        self.places = found.map(|place| (place, place));
-        match found {
-            Some((_, entry)) => Ok(Some(entry)),
-            None if self.hints.is_still(self.generation) => Ok(None),
-            None => Err(Changed),
-        }
-    }
-
-    /// Looks for the last one, too.
-    #[inline]
-    pub(crate) fn finish(&mut self) {
-        if let (Some((_, last)), Some(found)) = (&mut self.places, self.named.by_ref().last()) {
-            *last = found;
-        }
-    }
-
-    /// The first and the last slot of the name, if nothing changed since [`finish`](Self::finish): `list` is the one that was looked at,
-    /// no change was made, and the program has not stored into these slots. Under the update lock.
+    /// The first and the last slot of the name, if nothing changed since: the list is the one that was looked at, no change was made, and
+    /// the program has not stored into these slots. Under the update lock.
     #[inline]
     pub(crate) fn still(
         &self,
@@ -413,10 +414,6 @@ impl Look<'_> {
         same.then(|| self.places.map(|(first, last)| (first.0, last.0)))
     }
 }
-
-/// A change came in between.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Changed;
 
 /// A change that is going on (H3). Under the update lock.
 pub(crate) struct Change<'a> {

@@ -408,7 +408,10 @@ mod tests {
         let keep = Keep::new();
         assert_eq!(keep.retained(), 0);
         assert!(!keep.owns(c"A=1".as_ptr()));
-        assert_eq!(keep.string(Key::new(&b"A".as_slice()).unwrap(), b"1").unwrap_err(), Stop::Memory(size_of::<Table>() + TABLE * EACH));
+        assert_eq!(
+            keep.string(Key::new(&b"A".as_slice()).unwrap(), b"1").unwrap_err(),
+            Stop::Memory(size_of::<Table>() + TABLE * EACH)
+        );
         assert_eq!(keep.retained(), 0);
     }
 

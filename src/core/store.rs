@@ -167,17 +167,13 @@ impl Store {
     ) -> Result<(), Error> {
         let key = Key::new(&name).ok_or(Error::InvalidName)?;
         let name = key.name;
-        // SAFETY: the caller's promise: a proper list.
-        let (found, mut look) = unsafe { self.look(head, key) };
-        if let Some(old) = found {
+        let is_enough = |old: *const c_char| {
             // Ours, so nobody edits it, and equal: nothing to do. A string of somebody else's is replaced by a copy of ours.
             // SAFETY: L2, L4: an entry in the list, of this name; its value follows.
-            let equal = || unsafe { keep::is(old.add(name.len() + 1), value) };
-            if !overwrite || (self.keep.owns(old) && equal()) {
-                return Ok(());
-            }
-        }
-        look.iter_mut().for_each(Look::finish);
+            !overwrite || (self.keep.owns(old) && unsafe { keep::is(old.add(name.len() + 1), value) })
+        };
+        // SAFETY: the caller's promise: a proper list.
+        let Some(look) = (unsafe { self.look(head, key, is_enough) }) else { return Ok(()) };
         self.locked(|| {
             // Memory first: without it nothing is adopted either.
             let string = self.keep.string(key, value)?;
@@ -188,24 +184,26 @@ impl Store {
         })
     }
 
-    /// The first entry of that name, found without the lock, and what a change can use of the search.
+    /// Looks for a name without the lock. `None` if its first entry is enough; otherwise what a change can use of the search.
     ///
     /// # Safety
     /// - as for [`set`](Self::set).
-    #[inline]
-    unsafe fn look<'a>(&'a self, head: &Head, key: Key<'a>) -> (Option<*const c_char>, Option<Look<'a>>) {
+    unsafe fn look<'a>(
+        &'a self,
+        head: &Head,
+        key: Key<'a>,
+        is_enough: impl Fn(*const c_char) -> bool,
+    ) -> Option<Option<Look<'a>>> {
         let hints = self.inherited.hints().filter(|_| hints::ENABLED);
         // SAFETY: the caller's promise.
-        if let Some(mut look) = hints.and_then(|hints| unsafe { hints.look(head, key) })
-            && let Ok(found) = look.first()
-        {
-            return (found.map(<*mut c_char>::cast_const), Some(look));
+        if let Some(look) = hints.and_then(|hints| unsafe { hints.look(head, key, &is_enough) }) {
+            return (!look.is_done).then_some(Some(look));
         }
         // SAFETY: as above: a proper list.
         let mut slots = unsafe { slots(head.load()) };
         // SAFETY: L2, L4: entries of it.
         let found = slots.find(|&(_, entry)| unsafe { key.value_in(entry) }.is_some());
-        (found.map(|(_, entry)| entry.cast_const()), None)
+        (!found.is_some_and(|(_, entry)| is_enough(entry))).then_some(None)
     }
 
     /// Makes the caller's string `NAME=VALUE` itself the entry. It stays the caller's: it must live as long as it is in the
@@ -232,11 +230,14 @@ impl Store {
     pub unsafe fn unset(&self, head: &Head, name: &[u8]) -> Result<(), Error> {
         let key = Key::new(&name).ok_or(Error::InvalidName)?;
         // SAFETY: the caller's promise: a proper list.
-        let (found, mut look) = unsafe { self.look(head, key) };
-        if found.is_none() {
+        let look = unsafe { self.look(head, key, |_| false) }.flatten();
+        if look.as_ref().is_some_and(|look| look.places.is_none()) {
             return Ok(());
         }
-        look.iter_mut().for_each(Look::finish);
+        // SAFETY: as above.
+        if look.is_none() && unsafe { self.value(head, name) }.is_none() {
+            return Ok(());
+        }
         self.locked(|| self.edit(head, |list| Ok(remove_all(list, key, list.places(key, &look))?)))
     }
 

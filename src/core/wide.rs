@@ -261,7 +261,9 @@ mod machine {
     pub(super) unsafe fn candidates(hints: &Hints, group: usize, tag: u16, _: Side) -> Lanes {
         const { assert!(GROUP == 16) };
         // SAFETY: the caller's promise; `has_wider` was asked when the hints were made.
-        Lanes::from(!unsafe { if hints.wider() { with_avx2(hints, group, tag) } else { with_sse2(hints, group, tag) } })
+        Lanes::from(!unsafe {
+            if hints.wider() { with_avx2(hints, group, tag) } else { with_sse2(hints, group, tag) }
+        })
     }
 
     /// True if the processor has AVX2, and the kernel saves its registers. Source: Intel's manual, volume 1, 14.3.
@@ -275,7 +277,9 @@ mod machine {
         }
         let saved: u32;
         // SAFETY: reads a register; the instruction is there.
-        unsafe { asm!("xgetbv", in("ecx") 0, out("eax") saved, out("edx") _, options(nomem, nostack, preserves_flags)) };
+        unsafe {
+            asm!("xgetbv", in("ecx") 0, out("eax") saved, out("edx") _, options(nomem, nostack, preserves_flags))
+        };
         saved & XMM_AND_YMM == XMM_AND_YMM
     }
 
