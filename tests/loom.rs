@@ -550,9 +550,9 @@ models! {
 
 // Searches with hints. (All models above are of plain scans.)
 models! {
-    /// The group that X is in is loaded in the wrong order.
+    /// X moves within its group, which is loaded in the wrong order, and back comes another entry.
     a_bystander_survives_a_group_load bounded |env| {
-        env.fill(&["X=9", "Y=1"]);
+        env.fill(&["X=9", "Y=1", "Z=1"]);
         env.writer();
         let reader = env.spawn(|env| assert_eq!(env.value("X"), Some("9")));
         env.unset("Y");
@@ -658,7 +658,19 @@ models! {
         assert_eq!(env.snapshot(), ["A=1", "B=1", "X=9"]);
     }
 
-    a_writer_beside_a_remover |env| {
+    /// Found without the lock, no longer true under it, and the head is where it was.
+    two_writers_add_one_entry bounded |env| {
+        env.fill(&["Y=1"]);
+        let other = env.spawn(|env| {
+            env.unset("Y");
+            env.set("X", "1");
+        });
+        env.set("X", "2");
+        other.join().unwrap();
+        assert_eq!(env.snapshot().len(), 1, "{:?}", env.snapshot());
+    }
+
+    a_writer_beside_a_remover bounded |env| {
         env.fill(&["Y=1", "X=9"]);
         let other = env.spawn(|env| env.unset("Y"));
         env.set("X", "8");
@@ -739,7 +751,7 @@ models! {
     }
 
     /// Equal strings are one string, whoever makes them.
-    equal_strings_are_one |env| {
+    equal_strings_are_one bounded |env| {
         env.fill(&["X=1", "X=2", "X=1", "Y=1", "Y=2"]);
         let retained = env.store().retained();
         let other = env.spawn(|env| env.set("X", "2"));

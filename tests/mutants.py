@@ -12,6 +12,7 @@
 
 The mutants are derived from the source:
 - relax: each Ordering::Release, Acquire and AcqRel becomes Relaxed;
+- no check: a check of CHECKS is left out;
 - delay: of each two consecutive stores of a block (statements that contain one of the calls in OPS), the first one is moved
   behind the second one.
 
@@ -44,6 +45,11 @@ VARIANTS = [
     ("keep.rs", "table.insert(hash, string);\n        Ok(string)", "let _ = hash;\n        Ok(string)"),
     ("adopt.rs", "!theirs.has(entry, theirs.len) || twin(ours, entry) != Some(slot)", "true"),
     ("adopt.rs", "ours.replace(slot, entry);", "let _ = slot;"),
+]
+# Checks that are not orderings, and the model that must fail without each; among the mutants of every run.
+CHECKS = [
+    ("hints.rs", "self.generation.load(Ordering::Relaxed) == before", "{ let _ = before; true }", "a_bystander_survives_a_group_load"),
+    ("hints.rs", "&& sync::own_count(&self.hints.generation) == self.generation", "", "two_writers_add_one_entry"),
 ]
 HISTORIES = "--histories" in sys.argv
 TEST = "histories" if HISTORIES else "loom"
@@ -158,6 +164,15 @@ def mutants():
                 yield path, line, what, text, comment_above(lines, line)
 
 
+def checks():
+    for name, old, new, model in CHECKS:
+        path = ROOT / "src" / "core" / name
+        source = path.read_text()
+        if source.count(old) != 1:
+            sys.exit(f"{name} does not have once: {old}")
+        yield path, line_of(source, source.index(old)), "no check", source.replace(old, new), f"Without it loom `{model}` fails."
+
+
 def copy_tree():
     tree = SCRATCH / "tree"
     shutil.rmtree(tree, ignore_errors=True)
@@ -246,7 +261,7 @@ def seen_red(all_of_them, wanted):
 
 def main(arguments):
     wanted = [a for a in arguments if not a.startswith("-")]
-    all_of_them = [m for m in mutants() if not wanted or any(f"{m[0].name}:{m[1]}".startswith(w) for w in wanted)]
+    all_of_them = [m for m in [*mutants(), *checks()] if not wanted or any(f"{m[0].name}:{m[1]}".startswith(w) for w in wanted)]
     if HISTORIES:
         all_of_them = [m for m in all_of_them if m[2].startswith("delay")]
     if "--models" in arguments:
@@ -271,7 +286,7 @@ def main(arguments):
         os.utime(target)
         excused = re.search(r"mutant survives: (.*)", comment)
         claimed = re.search(r"Without (?:it|them) loom ((?:`\w+`(?:, | and )?)+) fails?", comment)
-        claimed = re.findall(r"`(\w+)`", claimed[1]) if claimed and what.startswith("relax") else []
+        claimed = re.findall(r"`(\w+)`", claimed[1]) if claimed and what.startswith(("relax", "no check")) else []
         if program is None:
             verdict = "does not compile"
         else:

@@ -121,7 +121,7 @@ impl Hints {
     }
 
     /// See [`wide::has_wider`].
-    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+    #[cfg_attr(any(loom, miri, not(target_arch = "x86_64")), allow(dead_code))]
     #[inline(always)]
     pub(crate) fn wider(&self) -> bool {
         self.wider
@@ -160,7 +160,7 @@ impl Hints {
     #[inline(always)]
     fn generation(&self) -> Option<usize> {
         // Acquire [generation]: pairs with Release in `Change::drop`. Who sees a change ended sees what it changed.
-        // Without it loom `a_search_sees_the_whole_change` fails.
+        // Without it loom `a_bystander_survives_a_group_load` fails.
         let generation = self.generation.load(Ordering::Acquire);
         generation.is_multiple_of(2).then_some(generation)
     }
@@ -299,11 +299,12 @@ impl Hints {
             Some(Hint { hash, .. }) => (tag(hash), no_shadow(entry)),
             None => (0, no_shadow(ptr::null_mut())),
         };
+        // Relaxed: who passes over the slot on its account saw the slot's own store, too, or the tag's.
+        // mutant survives: delayed behind the tag, it falls in the same change
+        self.shadow(i).store(shadow, Ordering::Relaxed);
         // Release [hint]: pairs with the Acquire at the end of `wide::candidates`. Who sees this sees the generation odd.
-        // Without it loom `a_bystander_survives_its_hints` fails.
+        // Without it loom `a_bystander_survives_a_group_load` fails.
         self.tag(i).store(tag, Ordering::Release);
-        // Release [hint]: as above.
-        self.shadow(i).store(shadow, Ordering::Release);
     }
 
     /// True if slot `i` still holds the `entry` that was noted, and whether that is fixed. Under the update lock.
@@ -423,7 +424,7 @@ pub(crate) struct Change<'a> {
 
 impl Drop for Change<'_> {
     fn drop(&mut self) {
-        // Release [generation]: pairs with Acquire in `Hints::generation`. Without it loom `a_search_sees_the_whole_change` fails.
+        // Release [generation]: pairs with Acquire in `Hints::generation`. Without it loom `a_bystander_survives_a_group_load` fails.
         self.generation.store(self.odd.wrapping_add(1), Ordering::Release);
     }
 }

@@ -113,6 +113,7 @@ impl Inherited {
     pub(crate) unsafe fn scanned(&self, first: *const Slot, count: usize) {
         // Relaxed, all of these: hints on when to build, nothing travels through them, and what two threads count at once may be lost.
         let scanned = self.scanned.load(Ordering::Relaxed).saturating_add(count);
+        // mutant survives: a count
         self.scanned.store(scanned, Ordering::Relaxed);
         if scanned < LEAST.max(self.due.load(Ordering::Relaxed)) {
             return;
