@@ -1,12 +1,12 @@
 //! Every interleaving and every weak-memory outcome of small scenes, by loom. The code explored is the code that ships.
 //!
 //! ```text
-//! RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 cargo test --profile loom --test loom --target-dir target/loom
+//! RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=2 cargo test --profile loom --test loom --target-dir target/loom
 //! ```
 //!
 //! Each model prints how many executions it explored; one that explored a single one fails. Models marked `bounded` have millions
-//! of executions: of these, the ones with at most `LOOM_MAX_PREEMPTIONS` (default 3) involuntary thread switches are explored.
-//! The others are explored whole. The run takes 10 s; with 5 instead of 3, half a minute.
+//! of executions: of these, the ones with at most `LOOM_MAX_PREEMPTIONS` (default 2) involuntary thread switches are explored.
+//! The others are explored whole. The run takes half a minute.
 //!
 //! # Adding a model
 //! A model is a property that must hold in every execution, so its name is a sentence. Call `env.writer()` if the main thread
@@ -163,7 +163,7 @@ fn foreign(entries: &[&'static CStr]) -> Arc<Foreign> {
 /// Explores `scene`, prints the number of executions, and refuses a model that explores nothing.
 fn explore(name: &str, bounded: bool, scene: impl Fn(Env) + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = bounded.then(|| builder.preemption_bound.unwrap_or(3));
+    builder.preemption_bound = bounded.then(|| builder.preemption_bound.unwrap_or(2));
     builder.max_branches = 10_000;
     let started = std::time::Instant::now();
     let executions = std::sync::Arc::new(Count::new(0));

@@ -1,6 +1,6 @@
 //! Models of the batch: several changes that readers through the crate see all or none of.
 //!
-//! `RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 cargo test --profile loom --test loom_batch --target-dir target/loom`
+//! `RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=1 cargo test --profile loom --test loom_batch --target-dir target/loom`
 
 #![cfg(all(loom, not(shuttle)))]
 

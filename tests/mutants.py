@@ -209,7 +209,9 @@ def build(tree, test=TEST):
 def failing(program, names):
     """The first model that fails (of those named, or of all), or None."""
     command = [program, "--test-threads=1", *(["--exact", *names] if names else [])]
-    run = subprocess.Popen(command, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    # The models of the batch have many steps.
+    env = {**ENV, "LOOM_MAX_PREEMPTIONS": "1"} if "loom_batch" in program else ENV
+    run = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     os.set_blocking(run.stdout.fileno(), False)
     seen, started = "", time.time()
     try:

@@ -75,8 +75,8 @@ impl Batches {
 }
 
 impl Store {
-    /// The value of the first entry named `name`, from before or after each whole batch. MT-Safe, AS-Safe, lock-free: at most
-    /// one load per slot of the array, again for each batch that begins meanwhile; no store.
+    /// The value of the first entry named `name`, from before or after each whole batch. MT-Safe, AS-Safe, lock-free: a read as
+    /// [`value`](Self::value), again for each batch that begins meanwhile.
     ///
     /// # Safety
     /// - as for [`set`](Self::set).

@@ -84,8 +84,8 @@ const _: ClearEnvFn = libc::clearenv;
 
 /// `getenv(name)`: the value of `name`, or NULL; NULL for a NULL name. `errno` is not touched.
 ///
-/// The string lives as long as the process, unchanged if `setenv` made it. MT-Safe, AS-Safe, wait-free: at most one load per
-/// slot of the array.
+/// The string lives as long as the process, unchanged if `setenv` made it. MT-Safe, AS-Safe, wait-free: at most two
+/// passes over the array.
 ///
 /// # Safety
 /// - `name` is NULL or a readable NUL-terminated string.

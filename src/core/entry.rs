@@ -291,10 +291,10 @@ pub(crate) fn is_value(value: &[u8]) -> bool {
 fn lacks<const N: usize>(bytes: &[u8], ends: [u8; N]) -> bool {
     const EACH: u64 = u64::MAX / 0xff; // 1 in each byte
     // Bytes that are 0, and perhaps some above them, get their top bit.
-    let zero = |word: u64| word.wrapping_sub(EACH) & !word & EACH << 7;
+    let zero = |word: u64| word.wrapping_sub(EACH) & !word & (EACH << 7);
     let lacks = |word: [u8; 8]| {
         let word = u64::from_ne_bytes(word);
-        ends.iter().all(|&end| zero(word ^ EACH * u64::from(end)) == 0)
+        ends.iter().all(|&end| zero(word ^ (EACH * u64::from(end))) == 0)
     };
     // Whole words; the last one overlaps the one before.
     match bytes.last_chunk() {

@@ -180,14 +180,15 @@ impl Hints {
     #[inline(always)]
     pub(crate) unsafe fn find(&self, head: &Head, name: &[u8]) -> *const c_char {
         // What is rare is a call at the end, so that it costs the rest nothing.
-        // SAFETY, here and below: the caller's promise.
         if name.len() > TAIL {
+            // SAFETY: the caller's promise.
             return unsafe { self.find_slowly(head, name) };
         }
         let (Some(first), Some(before)) = (self.index(head.load()), self.generation()) else {
+            // SAFETY: the caller's promise.
             return unsafe { scan(head, name) };
         };
-        // SAFETY: `first` is one of these slots.
+        // SAFETY: `first` is one of these slots; a name is not empty.
         let mut search = unsafe { Search::new(self, first, hash_short(name), Side::Reader) };
         // SAFETY: no null slot was met yet.
         let i = unsafe { search.next() };

@@ -5,7 +5,8 @@
 //!  |  free slots ...   | e0 | e1 | e2 | ... | e(n-1) | NULL      | NULL ... NULL |
 //! ```
 //!
-//! Readers ([`Head::entry`]) load the head and scan upwards. Writers ([`Editor`]), one at a time, change the list by four
+//! Readers ([`Head::get`]) load the head and scan upwards. ([`hints`] makes most reads faster; its answer is that of this scan, or this
+//! scan is made.) Writers ([`Editor`]), one at a time, change the list by four
 //! moves, each of which leaves a proper list after every single store:
 //!
 //! - **add**: copy the first slot below the head, move the head down onto the copy, replace the copy by the new entry.

@@ -125,7 +125,7 @@ pub fn retained_bytes() -> usize {
     store().retained()
 }
 
-/// The value of `name`, as a C program gets it. MT-Safe, AS-Safe, wait-free: at most one load per slot of the array.
+/// The value of `name`, as a C program gets it. MT-Safe, AS-Safe, wait-free: at most two passes over the array.
 ///
 /// # Safety
 /// - `name` is a readable NUL-terminated string.

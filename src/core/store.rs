@@ -3,7 +3,9 @@
 //! Each change looks first without the lock, and is done if there is nothing to do. Otherwise it takes the lock, brings
 //! `environ` into an array of ours ([`adopt`](crate::adopt)), looks, and changes. The lock is never held over an allocation or
 //! anything else that might call back: memory that is missing is mapped after the lock is given back, and then *everything* is
-//! looked up again. Nothing found without the lock is used under it, so no generation has to be compared.
+//! looked up again. What was found without the lock counts under it only if the array, the head and the generation of its
+//! [`hints`](crate::hints) are what they were, so that no change came in between; otherwise, and for lists without hints, it is looked
+//! for again ([`Editor::places`]). Loom `two_writers_add_one_entry` fails without the comparison of generations.
 //!
 //! A change counts only if, when it is done, the head still points into the array that was changed. If not, the program
 //! assigned `environ` meanwhile (or the process was forked by a handler that interrupted us: see `process`), and the change,
@@ -89,9 +91,9 @@ impl Store {
         self.keep.retained()
     }
 
-    /// The value of the first entry named `name`, as [`Head::get`] finds it, but faster. MT-Safe, AS-Safe, wait-free: at most two
-    /// loads per slot between the head and the end of the array; no store, but that a reader of a list that was never changed
-    /// counts what it scans until it builds hints for it (see `inherited`).
+    /// The value of the first entry named `name`, as [`Head::get`] finds it, but faster. MT-Safe, AS-Safe, wait-free: at most one
+    /// pass with hints and one plain scan; no store, but that readers of a list that was never changed count what they scan, until one of
+    /// them builds hints for it (see `inherited`).
     ///
     /// # Safety
     /// - as for [`set`](Self::set).

@@ -103,7 +103,7 @@ impl Words {
 /// Where the words of a name of `len` bytes, 8 or more, start: in the last 32 bytes of it, each byte in one word at least.
 #[inline(always)]
 fn places(len: usize) -> [usize; 4] {
-    let (start, end) = (if len > TAIL { len - TAIL } else { 0 }, len - 8);
+    let (start, end) = (len.saturating_sub(TAIL), len - 8);
     let second = (start + 8).min(end);
     [start, second, end - (second - start), end]
 }
