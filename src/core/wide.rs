@@ -618,8 +618,9 @@ mod tests {
                 let padded = |text: String| "x".repeat(skip) + &text + &"\0".repeat(BEYOND + 1);
                 let placed = padded(name.clone());
                 let name_there = &placed.as_bytes()[skip..skip + len];
-                // SAFETY, here and below: not empty.
-                let words = unsafe { Words::of(name_there) };
+                // SAFETY: not empty.
+                let of = |name: &[u8]| unsafe { Words::of(name) };
+                let words = of(name_there);
                 let is = |entry: &str| {
                     let entry = padded(entry.into());
                     // SAFETY: padded as promised.
@@ -631,7 +632,7 @@ mod tests {
                     for other in ["!", "="] {
                         let mut changed = name.clone();
                         changed.replace_range(i..=i, other);
-                        let same = words == unsafe { Words::of(changed.as_bytes()) };
+                        let same = words == of(changed.as_bytes());
                         assert_eq!(same, i + TAIL < len);
                         assert!(!is(&format!("{changed}=")), "{i} of {len}");
                     }
