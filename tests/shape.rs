@@ -32,7 +32,7 @@ const IMPORTS: [&str; 14] = [
 
 /// The newest symbol version of glibc that may be needed.
 const NEWEST_GLIBC: (u32, u32) = (2, 17);
-/// 42 KB today, 34 of them code. What reads by hints came with 10 KB; a tenth more than there is should be noticed.
+/// 42,432 bytes on x86-64 today, 34,000 of them code; the rest is for other compilers and processors.
 const MOST_BYTES: u64 = 48 * 1024;
 /// Bytes reserved for hints on the kernel's list: memory that is untouched, and so not there, until a reader builds them.
 const RESERVE: u64 = 160 * 1024;
