@@ -3,12 +3,12 @@
 
 mod common;
 
-use common::{Libc, compile, library, plain, preloaded, run, scratch};
+use common::{LIBRARY, Libc, build_with, compile, library, plain, preloaded, preloaded_with, run, scratch};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Wall time after which a program counts as hung: many times what a slow machine needs.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -44,6 +44,38 @@ fn first_changes_at_once(libc: Libc) {
         command.env("INHERITED", "yes").envs((0..600).map(|i| (format!("LONG_{i}"), "list")));
         run(command, LIMIT).succeeded("first_use");
     }
+}
+
+/// The arguments of the differential test: a seed, which it prints, and its steps.
+fn differential_arguments() -> [String; 2] {
+    let fresh = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_nanos() as u64 | 1;
+    [std::env::var("MTSAFE_TEST_SEED").unwrap_or(fresh.to_string()), "30000".into()]
+}
+
+fn differential(libc: Libc, library: &Path) {
+    let arguments = differential_arguments();
+    let mut command = preloaded_with(library, compile(libc, "differential", &[]));
+    command.args(&arguments);
+    run(command, LIMIT).succeeded(&format!("differential {arguments:?}"));
+}
+
+/// A program linked with the library: its children need no `LD_PRELOAD`, so that their environment can be empty.
+fn inherited(libc: Libc, rounds: &str) {
+    // The library names glibc's symbol versions, which the linker does not find in another libc. The loader does not ask for them.
+    let arguments = [library().as_os_str(), OsStr::new("-Wl,--allow-shlib-undefined")];
+    check_program(&compile(libc, "inherited", &arguments), &[rounds], LIMIT);
+}
+
+/// The variables that `tests/c/bounds.c` expects.
+fn of_every_length() -> impl Iterator<Item = (String, &'static str)> {
+    let letter = |i, length| char::from(b'A' + ((i * 7 + length) % 26) as u8);
+    (1..=70usize).map(move |length| ((0..length).map(|i| letter(i, length)).collect(), "inherited"))
+}
+
+fn bounds(libc: Libc) {
+    let mut command = preloaded(compile(libc, "bounds", &[]));
+    command.envs(of_every_length());
+    run(command, LIMIT).succeeded("bounds");
 }
 
 /// The properties that each libc must have; the sizes are for the whole to take seconds.
@@ -104,6 +136,27 @@ macro_rules! properties {
         }
 
         #[test]
+        fn every_read_finds_what_a_plain_scan_finds() {
+            if $available {
+                differential($libc, library());
+            }
+        }
+
+        #[test]
+        fn the_first_list_is_read_as_any_other() {
+            if $available {
+                inherited($libc, "8");
+            }
+        }
+
+        #[test]
+        fn nothing_is_read_behind_a_name_or_an_entry() {
+            if $available {
+                bounds($libc);
+            }
+        }
+
+        #[test]
         fn a_malloc_may_use_the_environment() {
             program("own_malloc", &[]);
         }
@@ -137,6 +190,38 @@ mod system {
         let seconds = long_seconds();
         let half = (seconds / 2).to_string();
         check(Libc::System, "threads", &["1000000000", &half, &half], Duration::from_secs(seconds) + LIMIT);
+    }
+
+    #[test]
+    fn memcheck_sees_nothing_read_behind_a_name_or_an_entry() {
+        let found = common::exists("valgrind");
+        assert!(found || std::env::var_os("CI").is_none(), "valgrind is missing");
+        if !found {
+            eprintln!("skipped: valgrind is missing");
+            return;
+        }
+        let mut command = preloaded("valgrind");
+        command.args(["-q", "--error-exitcode=9"]).arg(compile(Libc::System, "bounds", &[]));
+        command.envs(of_every_length());
+        let outcome = run(command, LIMIT).succeeded("bounds under memcheck");
+        assert_eq!(String::from_utf8_lossy(&outcome.stderr), "");
+    }
+
+    /// The build option without hints, for who doubts them.
+    #[test]
+    fn built_for_plain_scans_it_finds_the_same() {
+        let arguments = ["--release", "-p", "mtsafe-env-preload"];
+        let plain =
+            build_with("--cfg mtsafe_env_plain", &arguments, LIBRARY, &scratch().join("preload-plain"));
+        let read = |path: &Path| std::fs::read(path).expect("readable");
+        assert!(read(&plain) != read(library()), "the option changes nothing");
+        differential(Libc::System, &plain);
+    }
+
+    #[test]
+    #[ignore = "a minute"]
+    fn the_first_list_is_read_as_any_other_for_long() {
+        inherited(Libc::System, "300");
     }
 
     #[test]

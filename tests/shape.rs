@@ -32,7 +32,10 @@ const IMPORTS: [&str; 14] = [
 
 /// The newest symbol version of glibc that may be needed.
 const NEWEST_GLIBC: (u32, u32) = (2, 17);
-const MOST_BYTES: u64 = 32 * 1024;
+/// 42,432 bytes on x86-64 today, 34,000 of them code; the rest is for other compilers and processors.
+const MOST_BYTES: u64 = 48 * 1024;
+/// Bytes reserved for hints on the kernel's list: memory that is untouched, and so not there, until a reader builds them.
+const RESERVE: u64 = 160 * 1024;
 
 type Elf<'a> = ElfFile64<'a, Endianness>;
 
@@ -190,7 +193,8 @@ fn it_is_small_and_stripped() {
     });
 }
 
-/// The writers' state lies on whole pages of its own, for the advice that wipes them in a child, and takes no room in the file.
+/// The state lies on whole pages of its own, for the advice that wipes them in a child, and takes no room in the file. Besides the reserve
+/// it is a page: readers' and writers' words, some counters.
 #[test]
 fn its_state_is_whole_pages_of_zeros() {
     with_library(|elf, _| {
@@ -199,7 +203,7 @@ fn its_state_is_whole_pages_of_zeros() {
         assert_eq!(bss.elf_section_header().sh_type(endian), elf::SHT_NOBITS);
         let page = if cfg!(target_arch = "aarch64") { 1 << 16 } else { 1 << 12 };
         assert!(bss.align() >= page && bss.address() % page == 0, "aligned to {}", bss.align());
-        assert!((page..=3 * page).contains(&bss.size()), "{} bytes", bss.size());
+        assert!((RESERVE + 1..=RESERVE + 3 * page).contains(&bss.size()), "{} bytes", bss.size());
         let data = elf.section_by_name(".data").map_or(0, |section| section.size());
         assert!(data < 256, "{data} bytes of .data");
     });

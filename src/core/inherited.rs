@@ -136,7 +136,8 @@ impl Inherited {
         let strings = sync::initial_strings();
         let start = first.addr() / size_of::<Slot>() % GROUP;
         let end = (start + len + 1).next_multiple_of(GROUP);
-        if !is_initial(first, len, &strings) || end > MOST {
+        // SAFETY: the caller's promise.
+        if !unsafe { is_initial(first, len, &strings) } || end > MOST {
             return;
         }
         let room: *mut Room = self.room.get().cast();
@@ -176,9 +177,16 @@ pub(crate) unsafe fn is_fixed(strings: &Range<usize>, entry: *const c_char) -> b
         && name().is_some_and(|name| strings.contains(&(entry.addr() + name.len() + BEYOND)))
 }
 
-/// True if this is the kernel's list: the auxiliary vector, and little else, lies between it and the initial strings.
-fn is_initial(first: *const Slot, len: usize, strings: &Range<usize>) -> bool {
+/// True if this is the kernel's list to its end: the auxiliary vector begins behind the terminator, and little else lies between it and
+/// the initial strings. (A list that the program cut short has too few hints when it is made whole again.)
+///
+/// # Safety
+/// - `first` is null or points into a proper list with `len` entries.
+unsafe fn is_initial(first: *const Slot, len: usize, strings: &Range<usize>) -> bool {
     const BETWEEN: usize = 4096;
     let end = first.addr() + (len + 1) * size_of::<Slot>();
-    cfg!(loom) || !first.is_null() && strings.start.wrapping_sub(end) < BETWEEN
+    // A key of that vector is a small number. Behind a cut there is an address, or null.
+    // SAFETY: so near below the strings, the stack goes on.
+    let is_key = || (1..BETWEEN).contains(&unsafe { &*first.add(len + 1) }.load().addr());
+    cfg!(loom) || !first.is_null() && strings.start.wrapping_sub(end) < BETWEEN && is_key()
 }

@@ -32,6 +32,11 @@ pub(crate) fn library() -> &'static Path {
 /// In a target directory of its own: the cargo that runs this test may hold the lock of the usual one. Without the caller's
 /// compiler flags (sanitizers, coverage): what is tested is what ships.
 pub(crate) fn build(arguments: &[&str], file: &str, target: &Path) -> PathBuf {
+    build_with("", arguments, file, target)
+}
+
+/// The same with these compiler flags.
+pub(crate) fn build_with(flags: &str, arguments: &[&str], file: &str, target: &Path) -> PathBuf {
     let mut cargo = Command::new(env!("CARGO"));
     cargo
         .args(["build", "--message-format=json-render-diagnostics"])
@@ -43,6 +48,9 @@ pub(crate) fn build(arguments: &[&str], file: &str, target: &Path) -> PathBuf {
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env_remove("CARGO_BUILD_TARGET")
         .stderr(Stdio::inherit());
+    if !flags.is_empty() {
+        cargo.env("RUSTFLAGS", flags);
+    }
     let output = cargo.output().expect("cargo runs");
     assert!(output.status.success(), "{cargo:?}: {}", output.status);
     // Of the strings in cargo's JSON only the paths of artifacts end so.
@@ -160,8 +168,13 @@ pub(crate) fn plain(program: impl AsRef<OsStr>) -> Command {
 
 /// `program` with the same environment, under the library.
 pub(crate) fn preloaded(program: impl AsRef<OsStr>) -> Command {
+    preloaded_with(library(), program)
+}
+
+/// The same, under another build of it.
+pub(crate) fn preloaded_with(library: &Path, program: impl AsRef<OsStr>) -> Command {
     let mut command = plain(program);
-    command.env("LD_PRELOAD", library());
+    command.env("LD_PRELOAD", library);
     command
 }
 
