@@ -306,6 +306,17 @@ models! {
         reader.join().unwrap();
     }
 
+    /// The program ends the list early; the gap is closed, and then X gets another value: below the head, its slot is swept.
+    a_bystander_survives_a_sweep_after_a_cut |env| {
+        env.fill(&["X=9", "A=1", "B=1", "C=1", "D=1", "E=1", "F=1"]);
+        env.writer();
+        env.store_at(1, None);
+        let reader = env.spawn(|env| assert!(matches!(env.get("X"), Some("9" | "8"))));
+        env.set("G", "1");
+        env.set("X", "8");
+        reader.join().unwrap();
+    }
+
     /// A reader in a list that the program made, while it is copied into ours and changed there.
     adoption_hides_nothing |env| {
         let list = foreign(&[c"A=1", c"X=9"]);

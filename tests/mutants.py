@@ -48,6 +48,7 @@ VARIANTS = [
 ]
 # Checks that are not orderings, and the model that must fail without each; among the mutants of every run.
 CHECKS = [
+    ("list.rs", "while at > ended {", "while false && at > ended {", "a_bystander_survives_a_sweep_after_a_cut"),
     ("hints.rs", "self.generation.load(Ordering::Relaxed) == before", "{ let _ = before; true }", "a_bystander_survives_a_group_load"),
     ("hints.rs", "&& sync::own_count(&self.hints.generation) == self.generation", "", "two_writers_add_one_entry"),
 ]

@@ -9,12 +9,10 @@
 //! found by such a reader as it is beside any other writer.
 
 use crate::entry::{self, HASH};
-use crate::hints::Hint;
+use crate::hints::{Hint, Hints};
 use crate::inherited;
-use crate::keep::Keep;
 use crate::list::{Editor, Head, Moved, Slot, slots};
 use crate::store::{MIN_SLOTS, Stop, Store};
-use crate::sync;
 use core::cell::Cell;
 use core::ffi::c_char;
 
@@ -34,7 +32,7 @@ pub(crate) fn adopt<'a>(store: &'a Store, head: &'a Head) -> Result<Editor<'a>, 
     };
     // SAFETY: the lock is held; the head does not point into `array`: it would not be adopted.
     let mut ours = unsafe { Editor::private(head, array) };
-    bring(&store.keep, &mut ours, &theirs)?;
+    bring(store, &mut ours, &theirs, None)?;
     ours.publish(first)?;
     Ok(ours)
 }
@@ -46,8 +44,16 @@ pub(crate) fn adopt<'a>(store: &'a Store, head: &'a Head) -> Result<Editor<'a>, 
 /// only if it is in their list, too. Otherwise the note on its slot tells the hash of its name, and an entry of theirs with that hash
 /// takes its place (with another name, if two names have one hash: then it is as good a place as any). What the program itself
 /// stored into our array has no note, and goes.
-pub(crate) fn bring(keep: &Keep, ours: &mut Editor<'_>, theirs: &Theirs) -> Result<(), Stop> {
-    let (len, initial) = (theirs.len, sync::initial_strings());
+/// `hints` are those of the array that their list is in, if that is ours.
+pub(crate) fn bring(
+    store: &Store,
+    ours: &mut Editor<'_>,
+    theirs: &Theirs,
+    hints: Option<&Hints>,
+) -> Result<(), Stop> {
+    let (len, keep) = (theirs.len, &store.keep);
+    // SAFETY: a proper list of that length.
+    let initial = unsafe { store.inherited.strings(theirs.first, len) };
     let (their_hashes, our_hashes) = keep.scratch(len + ours.array().capacity())?.split_at(len);
     let theirs = Hashed { theirs, hashes: their_hashes };
     for (i, hash) in their_hashes.iter().enumerate() {
@@ -99,7 +105,8 @@ pub(crate) fn bring(keep: &Keep, ours: &mut Editor<'_>, theirs: &Theirs) -> Resu
             continue; // only the first of a name
         }
         // SAFETY: an entry of a proper list.
-        let fixed = keep.owns(entry) || unsafe { inherited::is_fixed(&initial, entry) };
+        let made = || keep.made(entry) || unsafe { inherited::is_fixed(&initial, entry) };
+        let fixed = hints.and_then(|hints| hints.knows(theirs.theirs.slot(i), entry)).unwrap_or_else(made);
         let hint = Hint { hash, fixed };
         match ours.twin(entry, hash) {
             Some(slot) => {
@@ -160,6 +167,10 @@ impl Theirs {
         self.len.checked_add(2).and_then(|least| least.checked_mul(2)).ok_or(Stop::Memory(usize::MAX))
     }
 
+    fn slot(&self, i: usize) -> *const Slot {
+        self.first.wrapping_add(i)
+    }
+
     fn entry(&self, i: usize) -> Option<*mut c_char> {
         // SAFETY: `i` is less than the length that was counted.
         let entry = unsafe { &*self.first.add(i) }.load();
@@ -205,14 +216,14 @@ impl<'a> Ours<'a, '_> {
         self.holding(hash).next().map(|(slot, _)| slot)
     }
 
-    /// The first slot with the name of `entry`, whose hash is `hash`; of one that is unread the hash decides.
+    /// The first slot with the name of `entry`, whose hash is `hash`; if there is none, one that is unread, of which the hash decides.
     fn twin(&self, entry: *const c_char, hash: u32) -> Option<*const Slot> {
-        let mut slots = self.holding(hash);
-        let same = |&(slot, other): &(*const Slot, *mut c_char)| {
-            // SAFETY: what is not unread is an entry of theirs, or ours for ever.
-            self.hash(slot).get() & UNREAD != 0 || unsafe { entry::same_name(other, entry) }
-        };
-        slots.find(same).map(|(slot, _)| slot)
+        let unread = |slot: *const Slot| self.hash(slot).get() & UNREAD != 0;
+        // SAFETY: what is not unread is an entry of theirs, or ours for ever.
+        let same = |other| unsafe { entry::same_name(other, entry) };
+        let mut named = self.holding(hash).filter(|&(slot, other)| !unread(slot) && same(other));
+        let mut others = self.holding(hash).filter(|&(slot, _)| unread(slot));
+        named.next().or_else(|| others.next()).map(|(slot, _)| slot)
     }
 
     fn remove(&mut self, slot: *const Slot) -> Result<(), Moved> {

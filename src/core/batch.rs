@@ -94,6 +94,15 @@ impl Store {
         }
     }
 
+    /// True if `look` gave `true`, and no batch began meanwhile, so that it did not see the edits of one that is not published.
+    pub(crate) fn undisturbed(&self, look: impl FnOnce() -> bool) -> bool {
+        // Acquire [batch]: as in `get`.
+        // mutant survives: a change that finds nothing to do looks through `get`'s eyes; the models of batches read with `get`
+        let before = self.batch.begun.load(Ordering::Acquire);
+        // Relaxed: as in `get`.
+        look() && self.batch.begun.load(Ordering::Relaxed) == before
+    }
+
     /// Makes all `changes`, in their order, by one move of the head, or none of them. Readers through [`get`](Self::get) and
     /// [`snapshot`](Self::snapshot) see all or nothing; for walkers of `environ` see the text of this module. If every change
     /// holds already, nothing is published. Blocking (one lock), not AS-Safe; compares about as many names as the square of
@@ -134,10 +143,13 @@ impl Store {
         };
         // SAFETY: L1: a slot of the list.
         let entry = unsafe { &*slot }.load();
+        if entry.is_null() {
+            return false; // the program has just cut the list there
+        }
         // SAFETY: L2, L4: an entry in the list.
         let found = unsafe { entry::value_if(entry, name) };
         // SAFETY: as above; the value lies in it.
-        self.keep.owns(entry)
+        self.keep.made(entry)
             && value.zip(found).is_some_and(|(value, found)| unsafe { keep::is(found, value) })
     }
 
@@ -169,7 +181,7 @@ impl Store {
         self.batch.begin();
         // SAFETY: the lock is held; the head does not point into `array`, which is not the live one.
         let mut ours = unsafe { Editor::private(head, array) };
-        adopt::bring(&self.keep, &mut ours, &theirs)?;
+        adopt::bring(self, &mut ours, &theirs, list.array().hints())?;
         for &(name, value) in changes {
             let Some(key) = Key::new(&name) else { return Err(Stop::Moved) }; // it was looked at: cannot be
             let Some(value) = value else {

@@ -184,7 +184,8 @@ impl Hints {
             // SAFETY: the caller's promise.
             return unsafe { self.find_slowly(head, name) };
         }
-        let (Some(first), Some(before)) = (self.index(head.load()), self.generation()) else {
+        // The generation first: a change between the two loads counts, too.
+        let (Some(before), Some(first)) = (self.generation(), self.index(head.load())) else {
             // SAFETY: the caller's promise.
             return unsafe { scan(head, name) };
         };
@@ -215,8 +216,8 @@ impl Hints {
     unsafe fn find_slowly(&self, head: &Head, name: &[u8]) -> *const c_char {
         // SAFETY: the caller's promise.
         unsafe {
-            match (self.index(head.load()), self.generation()) {
-                (Some(first), Some(before)) => self.find_from(head, name, first, before),
+            match (self.generation(), self.index(head.load())) {
+                (Some(before), Some(first)) => self.find_from(head, name, first, before),
                 _ => scan(head, name),
             }
         }
@@ -260,18 +261,22 @@ impl Hints {
         &'a self,
         head: &Head,
         key: Key<'a>,
-        is_enough: impl FnOnce(*const c_char) -> bool,
+        is_enough: impl Fn(Option<*const c_char>) -> bool,
     ) -> Option<Look<'a>> {
+        let generation = self.generation()?;
         let first = head.load();
-        let (start, generation) = (self.index(first)?, self.generation()?);
+        let start = self.index(first)?;
         // SAFETY: the caller's promise; `start` is one of these slots.
         let mut named = unsafe { self.named(start, key, Side::Reader) };
         let mut look = Look { hints: self, first, generation, places: None, is_done: false };
         match named.next() {
-            Some(place) if is_enough(place.1) => look.is_done = true,
-            Some(place) => look.places = Some((place, named.last().unwrap_or(place))),
-            None if self.is_still(generation) => {}
-            None => return None,
+            Some(place) if !is_enough(Some(place.1)) => {
+                look.places = Some((place, named.last().unwrap_or(place)))
+            }
+            found if self.is_still(generation) => {
+                look.is_done = is_enough(found.map(|(_, entry)| entry.cast_const()))
+            }
+            _ => return None,
         }
         Some(look)
     }
@@ -306,6 +311,11 @@ impl Hints {
         // Release [hint]: pairs with the Acquire at the end of `wide::candidates`. Who sees this sees the generation odd.
         // Without it loom `a_bystander_survives_a_group_load` fails.
         self.tag(i).store(tag, Ordering::Release);
+    }
+
+    /// Whether the `entry` in `slot` is fixed, if the slot is one of these. Under the update lock.
+    pub(crate) fn knows(&self, slot: *const Slot, entry: *mut c_char) -> Option<bool> {
+        self.index(slot).map(|i| sync::own(self.shadow(i)) == entry)
     }
 
     /// True if slot `i` still holds the `entry` that was noted, and whether that is fixed. Under the update lock.
@@ -394,7 +404,7 @@ pub(crate) struct Look<'a> {
     generation: usize,
     /// The first and the last slot of the name.
     pub(crate) places: Option<(Place, Place)>,
-    /// True if the first entry was enough: then nothing else counts.
+    /// True if what was found is enough: then there is nothing to do.
     pub(crate) is_done: bool,
 }
 
@@ -458,6 +468,7 @@ impl<'a> Search<'a> {
     unsafe fn next(&mut self) -> usize {
         while self.found == 0 {
             self.group += GROUP;
+            debug_assert!(self.group < self.hints.end);
             // SAFETY: H2, L1: a null slot is a candidate, and the search ends there: this group is one of the array's.
             self.found = unsafe { wide::candidates(self.hints, self.group, self.tag, self.side) };
         }

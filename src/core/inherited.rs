@@ -9,7 +9,9 @@
 //! - The kernel's list is read as it is: its slots may be stored to by the program, and describe themselves (see `hints`). We never
 //!   store to it, so its generation stays even.
 //! - Only that list: it stays readable for ever, also around its ends. A list of the program's own may be freed.
-//! - A child that another thread forks while the hints are built scans until its first change.
+//! - Nothing here is wiped in a forked child: its list, strings and arrays are copies of its parent's, so the hints hold, and a child that
+//!   returns from a signal handler into a search or into the building goes on as if nothing had happened. A child that another thread
+//!   forks while the hints are built scans until its first change.
 //!
 //! # Pairs
 //! | tag | Release in | Acquire in | what becomes visible |
@@ -22,7 +24,7 @@ use crate::list::{Slot, slots};
 use crate::sync::{self, AtomicPtr, AtomicU16, AtomicUsize, Ordering, const_new};
 use crate::wide::BEYOND;
 use core::cell::UnsafeCell;
-use core::ffi::c_char;
+use core::ffi::{CStr, c_char};
 use core::mem::MaybeUninit;
 use core::ops::Range;
 use core::ptr::{self, NonNull};
@@ -34,8 +36,10 @@ const LEAST: usize = if cfg!(loom) { 2 } else { 1 << 11 };
 /// Slots to scan for each slot of the list. Hashing a name costs about as much as scanning so many slots.
 const TIMES: usize = if cfg!(loom) { 1 } else { 32 };
 
-/// What readers search by; all zero at first.
-#[repr(C, align(64))]
+/// What readers search by; all zero at first. Whole pages, so that what follows begins on a page of its own: see `process`.
+#[cfg_attr(not(any(loom, target_arch = "aarch64")), repr(C, align(4096)))]
+#[cfg_attr(all(target_arch = "aarch64", not(loom)), repr(C, align(65536)))]
+#[cfg_attr(loom, repr(C))]
 pub(crate) struct Inherited {
     /// The hints of the newest array of ours; before there is one, those that were built here; or null.
     shown: AtomicPtr<Hints>,
@@ -45,6 +49,8 @@ pub(crate) struct Inherited {
     due: AtomicUsize,
     /// Not 0 once a thread has begun.
     begun: AtomicUsize,
+    /// Where the kernel's strings start, or 0: not known.
+    strings: AtomicUsize,
     /// For who began.
     room: UnsafeCell<MaybeUninit<Room>>,
 }
@@ -75,6 +81,7 @@ const_new! {
             scanned: AtomicUsize::new(0),
             due: AtomicUsize::new(0),
             begun: AtomicUsize::new(0),
+            strings: AtomicUsize::new(0),
             room: UnsafeCell::new(MaybeUninit::zeroed()),
         }
     }
@@ -129,15 +136,39 @@ impl Inherited {
         }
     }
 
+    /// Where the kernel put the strings of the environment. Empty as long as its list, from the start, has not been seen: the arguments are
+    /// there, too, and a program may hand these to `putenv` and rename them.
+    ///
+    /// # Safety
+    /// - `first` is null or points into a proper list with `len` entries.
+    pub(crate) unsafe fn strings(&self, first: *const Slot, len: usize) -> Range<usize> {
+        let all = sync::initial_strings();
+        if cfg!(loom) {
+            return all;
+        }
+        // Relaxed, both: the same number, whoever finds it out.
+        let start = match self.strings.load(Ordering::Relaxed) {
+            // SAFETY: the caller's promise.
+            0 => match unsafe { if is_initial(first, len) { end_of_arguments(first, &all) } else { None } } {
+                Some(start) => start,
+                None => return 0..0,
+            },
+            start => start,
+        };
+        self.strings.store(start, Ordering::Relaxed);
+        start..all.end
+    }
+
     /// # Safety
     /// - the list at `first` is a proper one with `len` entries, as far as its owner did not shorten it meanwhile; nobody else uses
     ///   the room.
     unsafe fn build(&self, first: *const Slot, len: usize) {
-        let strings = sync::initial_strings();
+        // SAFETY: the caller's promise.
+        let strings = unsafe { self.strings(first, len) };
         let start = first.addr() / size_of::<Slot>() % GROUP;
         let end = (start + len + 1).next_multiple_of(GROUP);
         // SAFETY: the caller's promise.
-        if !unsafe { is_initial(first, len, &strings) } || end > MOST {
+        if !unsafe { is_initial(first, len) } || end > MOST {
             return;
         }
         let room: *mut Room = self.room.get().cast();
@@ -182,11 +213,34 @@ pub(crate) unsafe fn is_fixed(strings: &Range<usize>, entry: *const c_char) -> b
 ///
 /// # Safety
 /// - `first` is null or points into a proper list with `len` entries.
-unsafe fn is_initial(first: *const Slot, len: usize, strings: &Range<usize>) -> bool {
+unsafe fn is_initial(first: *const Slot, len: usize) -> bool {
     const BETWEEN: usize = 4096;
     let end = first.addr() + (len + 1) * size_of::<Slot>();
     // A key of that vector is a small number. Behind a cut there is an address, or null.
     // SAFETY: so near below the strings, the stack goes on.
     let is_key = || (1..BETWEEN).contains(&unsafe { &*first.add(len + 1) }.load().addr());
-    cfg!(loom) || !first.is_null() && strings.start.wrapping_sub(end) < BETWEEN && is_key()
+    cfg!(loom) || !first.is_null() && sync::initial_strings().start.wrapping_sub(end) < BETWEEN && is_key()
+}
+
+/// Where the strings of the environment start, behind those of the arguments, if `first` is the start of the kernel's list: the
+/// arguments' pointers lie below it, ended by null, and their number below these.
+///
+/// # Safety
+/// - `first` is the start of the kernel's list, or of a part of it.
+unsafe fn end_of_arguments(first: *const Slot, strings: &Range<usize>) -> Option<usize> {
+    // SAFETY: the words below are pointers of the same list, or what is said above, down to the number.
+    let word = |i: usize| unsafe { &*first.sub(i) }.load();
+    if !word(1).is_null() {
+        return None;
+    }
+    // None of them is null, unless the program removed it.
+    let mut words = (0..).map(|i| (i, word(i + 2).addr()));
+    let (count, _) = words.find(|&(i, word)| word == i || word == 0).filter(|(i, word)| i == word)?;
+    // The program may have moved them about, or put strings of its own there.
+    let ours = (2..count + 2).map(word).filter(|argument| strings.contains(&argument.addr()));
+    // SAFETY: an argument: a string that stays.
+    Some(
+        ours.map(|argument| argument.addr() + unsafe { CStr::from_ptr(argument) }.count_bytes() + 1)
+            .fold(strings.start, usize::max),
+    )
 }

@@ -113,6 +113,13 @@ impl Keep {
         false
     }
 
+    /// True if `entry` is a string made here, from its start: not what is inside of one, such as a value that a program put again. (Of a few,
+    /// which lie right behind something else, this is not told.) Otherwise as [`owns`](Self::owns).
+    pub(crate) fn made(&self, entry: *const c_char) -> bool {
+        // SAFETY: K2: within a chunk, behind its header.
+        self.owns(entry) && unsafe { sync::byte(entry.cast::<u8>().sub(1)) } == 0
+    }
+
     /// Memory for `bytes` bytes. Under the update lock; the kernel is not asked: the caller gets what to ask it for.
     fn take(&self, bytes: usize, align: usize) -> Result<NonNull<u8>, Stop> {
         let mut chunk = sync::own(&self.chunks);

@@ -42,6 +42,8 @@
 //!    copy (`[slot]`; this is why *every* slot load acquires), and the copy lies ahead of it. The same holds for an old slot that
 //!    a sweep overwrites because X was given another value: that was stored before, ahead of the reader.
 //! 3. The array is replaced: the old one keeps its content, the reader finishes there.
+//! 4. A gap is closed (`Editor::compact`): copies of all entries lie above the old end, which is then overwritten, too. Without that a
+//!    reader below whose slot is swept meets the old end before the copy: loom `a_bystander_survives_a_sweep_after_a_cut`.
 //!
 //! # Why an add is three stores
 //! Storing the entry first and moving the head second (Solaris's order) is not linearizable. A reader that loaded the head
@@ -623,7 +625,19 @@ impl<'a> Editor<'a> {
             self.array.note(to, entry, self.array.noted(from, entry));
             to.store(entry);
         }
+        // SAFETY: as above: where the list ended.
+        let ended = unsafe { self.first.add(live) };
         self.move_head(to)?;
+        // Who walks on from below meets the copies, not the old end: what lies below the head may be swept from now on (L6). What the
+        // program cut off goes before that end does, so that nobody sees it again.
+        let mut at = to;
+        while at > ended {
+            // SAFETY: between the old end and the new first slot.
+            unsafe {
+                at = at.sub(1);
+                (*at).store((*to).own());
+            }
+        }
         Ok(true)
     }
 

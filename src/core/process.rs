@@ -10,6 +10,8 @@
 //! chosen: its handlers are ordered among other libraries' handlers, raw `clone` skips them, and a signal handler that forks while
 //! its own thread is inside `setenv`, as crash handlers do, would wait for itself for ever.
 //!
+//! What readers search by is not wiped (see `inherited`): it holds in the child as it did in the parent.
+//!
 //! The page holds the lock and pointers to objects that describe themselves, and no two words of it must agree (K3). That is for
 //! the child that *returns* from such a handler into the interrupted `setenv`. The frame goes on with the array, chunk and
 //! table it has in hand, which nobody else uses: whatever the handler did in the child, it did with new ones. Every move of the
@@ -104,9 +106,10 @@ fn store() -> &'static Store {
 #[cold]
 fn ask() {
     sync::keeping_errno(|| {
-        let at = ptr::from_ref(&PAGES).cast_mut().cast();
+        let at = PAGES.0.wiped();
+        let len = ptr::from_ref(&PAGES).addr() + size_of::<Pages>() - at.addr();
         // SAFETY: the advice concerns our own pages only, and takes effect in children.
-        let refused = unsafe { libc::madvise(at, size_of::<Pages>(), libc::MADV_WIPEONFORK) } != 0;
+        let refused = unsafe { libc::madvise(at.cast_mut().cast(), len, libc::MADV_WIPEONFORK) } != 0;
         // Relaxed: as in `store`.
         ADVICE.store(if refused { REFUSED } else { TAKEN }, Ordering::Relaxed);
     });

@@ -31,10 +31,10 @@ pub(crate) const MIN_SLOTS: usize = if cfg!(loom) { 4 } else { 128 };
 
 /// What readers search by, and what writers share: the lock and what it protects. All zero at first; see `process` for where it
 /// lives.
-#[repr(C)] // readers' words and writers' on cache lines of their own
+#[repr(C)] // readers' words on pages of their own: see `wiped`
 #[derive(Debug)]
 pub struct Store {
-    inherited: Inherited,
+    pub(crate) inherited: Inherited,
     lock: Lock,
     /// The array of ours that was published last, or null.
     array: AtomicPtr<Array>,
@@ -86,6 +86,13 @@ const_new! {
 }
 
 impl Store {
+    /// Where writers' words start: from here on, and only from here on, they may be wiped to zero in a forked child. A page starts here if
+    /// one starts at the store.
+    #[cfg(not(loom))]
+    pub(crate) fn wiped(&self) -> *const u8 {
+        ptr::from_ref(&self.lock).cast()
+    }
+
     /// Bytes this process has allocated for entries, arrays and tables, for ever.
     pub fn retained(&self) -> usize {
         self.keep.retained()
@@ -169,13 +176,17 @@ impl Store {
     ) -> Result<(), Error> {
         let key = Key::new(&name).ok_or(Error::InvalidName)?;
         let name = key.name;
-        let is_enough = |old: *const c_char| {
+        let is_enough = |old: Option<*const c_char>| {
             // Ours, so nobody edits it, and equal: nothing to do. A string of somebody else's is replaced by a copy of ours.
             // SAFETY: L2, L4: an entry in the list, of this name; its value follows.
-            !overwrite || (self.keep.owns(old) && unsafe { keep::is(old.add(name.len() + 1), value) })
+            let equal = |old| unsafe { self.keep.made(old) && keep::is(old.add(name.len() + 1), value) };
+            old.is_some_and(|old| !overwrite || equal(old))
         };
+        let mut look = None;
         // SAFETY: the caller's promise: a proper list.
-        let Some(look) = (unsafe { self.look(head, key, is_enough) }) else { return Ok(()) };
+        if self.undisturbed(|| unsafe { self.look(head, key, is_enough, &mut look) }) {
+            return Ok(());
+        }
         self.locked(|| {
             // Memory first: without it nothing is adopted either.
             let string = self.keep.string(key, value)?;
@@ -186,7 +197,8 @@ impl Store {
         })
     }
 
-    /// Looks for a name without the lock. `None` if its first entry is enough; otherwise what a change can use of the search.
+    /// Looks for a name without the lock. True if there is nothing to do: its first entry is enough, or that there is none is. `look` is
+    /// what a change can use of the search.
     ///
     /// # Safety
     /// - as for [`set`](Self::set).
@@ -194,18 +206,20 @@ impl Store {
         &'a self,
         head: &Head,
         key: Key<'a>,
-        is_enough: impl Fn(*const c_char) -> bool,
-    ) -> Option<Option<Look<'a>>> {
+        is_enough: impl Fn(Option<*const c_char>) -> bool,
+        look: &mut Option<Look<'a>>,
+    ) -> bool {
         let hints = self.inherited.hints().filter(|_| hints::ENABLED);
         // SAFETY: the caller's promise.
-        if let Some(look) = hints.and_then(|hints| unsafe { hints.look(head, key, &is_enough) }) {
-            return (!look.is_done).then_some(Some(look));
+        *look = hints.and_then(|hints| unsafe { hints.look(head, key, &is_enough) });
+        if let Some(look) = look {
+            return look.is_done;
         }
         // SAFETY: as above: a proper list.
         let mut slots = unsafe { slots(head.load()) };
         // SAFETY: L2, L4: entries of it.
         let found = slots.find(|&(_, entry)| unsafe { key.value_in(entry) }.is_some());
-        (!found.is_some_and(|(_, entry)| is_enough(entry))).then_some(None)
+        is_enough(found.map(|(_, entry)| entry.cast_const()))
     }
 
     /// Makes the caller's string `NAME=VALUE` itself the entry. It stays the caller's: it must live as long as it is in the
@@ -231,13 +245,9 @@ impl Store {
     /// - as for [`set`](Self::set).
     pub unsafe fn unset(&self, head: &Head, name: &[u8]) -> Result<(), Error> {
         let key = Key::new(&name).ok_or(Error::InvalidName)?;
+        let mut look = None;
         // SAFETY: the caller's promise: a proper list.
-        let look = unsafe { self.look(head, key, |_| false) }.flatten();
-        if look.as_ref().is_some_and(|look| look.places.is_none()) {
-            return Ok(());
-        }
-        // SAFETY: as above.
-        if look.is_none() && unsafe { self.value(head, name) }.is_none() {
+        if self.undisturbed(|| unsafe { self.look(head, key, |found| found.is_none(), &mut look) }) {
             return Ok(());
         }
         self.locked(|| self.edit(head, |list| Ok(remove_all(list, key, list.places(key, &look))?)))
