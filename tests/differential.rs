@@ -476,14 +476,25 @@ fn every_read_finds_what_a_plain_scan_finds() {
     }
 }
 
-/// Names of all short lengths, no two the same.
+/// Names of all short lengths, and families of names that differ in one place only: where two of one family look alike, that place
+/// alone tells which is which. Twice as many as there will be variables, no two the same.
 fn many_names(random: &mut Random) -> Vec<Vec<u8>> {
+    const FAMILIES: [(usize, usize); 7] = [(6, 0), (9, 0), (32, 0), (32, 8), (32, 16), (40, 0), (64, 26)];
     let mut names = BTreeSet::new();
+    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdef";
+    let letters = |random: &mut Random, len| -> Vec<u8> { (0..len).map(|_| random.of(LETTERS)).collect() };
+    for (len, place) in FAMILIES {
+        for _ in 0..2 * LARGE / 8 {
+            let mut name: Vec<u8> = (0..len).map(|at| b'A' + (at * 7 % 26) as u8).collect();
+            name[place..place + 6].copy_from_slice(&letters(random, 6));
+            names.insert(name);
+        }
+    }
     while names.len() < 2 * LARGE {
         let len = 3 + random.below(40);
-        names.insert((0..len).map(|_| random.of(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdef")).collect());
+        names.insert(letters(random, len));
     }
-    // Not sorted: what is in the list must not all be alike.
+    // Not sorted: of each kind, half is in the list.
     let mut names: Vec<Vec<u8>> = names.into_iter().collect();
     for i in (1..names.len()).rev() {
         names.swap(i, random.below(i + 1));
@@ -526,6 +537,7 @@ fn names_that_look_alike_in_a_large_list_are_told_apart() {
         // SAFETY: proper lists throughout.
         unsafe { program.store.set(program.head, name, b"set", true) }.expect("memory");
     }
+    assert_eq!(program.list().len(), LARGE, "one took another's place");
     check_all(&program, &all);
     for number in 0..150 {
         let what = match number % 5 {
