@@ -249,7 +249,7 @@ impl Program {
             0..7 => self.set(),
             7..12 => {
                 let name = self.name();
-                // SAFETY, here and below: proper lists throughout.
+                // SAFETY: proper lists throughout.
                 unsafe { self.store.unset(self.head, &name) }.expect("memory");
                 assert_eq!(reference(&self.list(), &name), ptr::null(), "unset leaves one");
                 format!("unset {name:?}")
@@ -257,6 +257,7 @@ impl Program {
             12..16 => {
                 let string = self.string();
                 let Some(name) = name_of(string) else { return "nothing".into() };
+                // SAFETY: proper lists throughout.
                 unsafe { self.store.put(self.head, string) }.expect("memory");
                 let expected = string.wrapping_add(name.len() + 1).cast_const();
                 assert_eq!(reference(&self.list(), name), expected, "put of another string");
@@ -264,6 +265,7 @@ impl Program {
             }
             16 => self.batch(8),
             17 if self.random.chance(20) => {
+                // SAFETY: proper lists throughout.
                 unsafe { self.store.clear(self.head) }.expect("memory");
                 "clear".into()
             }
@@ -279,11 +281,12 @@ impl Program {
             }
             21 if len > 1 => {
                 let (a, b) = (self.random.below(len), self.random.below(len));
+                // SAFETY: the slots of the list, which nobody else uses now.
+                let list = unsafe { std::slice::from_raw_parts_mut(slots[0], len) };
                 match self.random.below(3) {
-                    // SAFETY: slots of the list, here and below.
-                    0 => unsafe { ptr::swap(slots[a], slots[b]) },
-                    1 => unsafe { std::slice::from_raw_parts_mut(slots[0], len) }.reverse(),
-                    _ => unsafe { std::slice::from_raw_parts_mut(slots[0], len) }.rotate_left(a),
+                    0 => list.swap(a, b),
+                    1 => list.reverse(),
+                    _ => list.rotate_left(a),
                 }
                 "slots are exchanged".into()
             }
