@@ -249,7 +249,7 @@ impl Program {
             0..7 => self.set(),
             7..12 => {
                 let name = self.name();
-                // SAFETY, here and below: proper lists throughout.
+                // SAFETY: proper lists throughout.
                 unsafe { self.store.unset(self.head, &name) }.expect("memory");
                 assert_eq!(reference(&self.list(), &name), ptr::null(), "unset leaves one");
                 format!("unset {name:?}")
@@ -257,6 +257,7 @@ impl Program {
             12..16 => {
                 let string = self.string();
                 let Some(name) = name_of(string) else { return "nothing".into() };
+                // SAFETY: proper lists throughout.
                 unsafe { self.store.put(self.head, string) }.expect("memory");
                 let expected = string.wrapping_add(name.len() + 1).cast_const();
                 assert_eq!(reference(&self.list(), name), expected, "put of another string");
@@ -264,6 +265,7 @@ impl Program {
             }
             16 => self.batch(8),
             17 if self.random.chance(20) => {
+                // SAFETY: proper lists throughout.
                 unsafe { self.store.clear(self.head) }.expect("memory");
                 "clear".into()
             }
@@ -279,11 +281,12 @@ impl Program {
             }
             21 if len > 1 => {
                 let (a, b) = (self.random.below(len), self.random.below(len));
+                // SAFETY: the slots of the list, which nobody else uses now.
+                let list = unsafe { std::slice::from_raw_parts_mut(slots[0], len) };
                 match self.random.below(3) {
-                    // SAFETY: slots of the list, here and below.
-                    0 => unsafe { ptr::swap(slots[a], slots[b]) },
-                    1 => unsafe { std::slice::from_raw_parts_mut(slots[0], len) }.reverse(),
-                    _ => unsafe { std::slice::from_raw_parts_mut(slots[0], len) }.rotate_left(a),
+                    0 => list.swap(a, b),
+                    1 => list.reverse(),
+                    _ => list.rotate_left(a),
                 }
                 "slots are exchanged".into()
             }
@@ -476,14 +479,25 @@ fn every_read_finds_what_a_plain_scan_finds() {
     }
 }
 
-/// Names of all short lengths, no two the same.
+/// Names of all short lengths, and families of names that differ in one place only: where two of one family look alike, that place
+/// alone tells which is which. Twice as many as there will be variables, no two the same.
 fn many_names(random: &mut Random) -> Vec<Vec<u8>> {
+    const FAMILIES: [(usize, usize); 7] = [(6, 0), (9, 0), (32, 0), (32, 8), (32, 16), (40, 0), (64, 26)];
     let mut names = BTreeSet::new();
+    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdef";
+    let letters = |random: &mut Random, len| -> Vec<u8> { (0..len).map(|_| random.of(LETTERS)).collect() };
+    for (len, place) in FAMILIES {
+        for _ in 0..2 * LARGE / 8 {
+            let mut name: Vec<u8> = (0..len).map(|at| b'A' + (at * 7 % 26) as u8).collect();
+            name[place..place + 6].copy_from_slice(&letters(random, 6));
+            names.insert(name);
+        }
+    }
     while names.len() < 2 * LARGE {
         let len = 3 + random.below(40);
-        names.insert((0..len).map(|_| random.of(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdef")).collect());
+        names.insert(letters(random, len));
     }
-    // Not sorted: what is in the list must not all be alike.
+    // Not sorted: of each kind, half is in the list.
     let mut names: Vec<Vec<u8>> = names.into_iter().collect();
     for i in (1..names.len()).rev() {
         names.swap(i, random.below(i + 1));
@@ -526,6 +540,7 @@ fn names_that_look_alike_in_a_large_list_are_told_apart() {
         // SAFETY: proper lists throughout.
         unsafe { program.store.set(program.head, name, b"set", true) }.expect("memory");
     }
+    assert_eq!(program.list().len(), LARGE, "one took another's place");
     check_all(&program, &all);
     for number in 0..150 {
         let what = match number % 5 {

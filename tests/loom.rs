@@ -563,7 +563,7 @@ models! {
 models! {
     /// X moves within its group, which is loaded in the wrong order, and back comes another entry.
     a_bystander_survives_a_group_load bounded |env| {
-        env.fill(&["X=9", "Y=1", "Z=1"]);
+        env.fill(&["X=9", "Y=1", "Z=1"]); // so many that X and Y are in one group
         env.writer();
         let reader = env.spawn(|env| assert_eq!(env.value("X"), Some("9")));
         env.unset("Y");

@@ -221,7 +221,7 @@ mod system {
     #[test]
     #[ignore = "a minute"]
     fn the_first_list_is_read_as_any_other_for_long() {
-        inherited(Libc::System, "300");
+        inherited(Libc::System, "150");
     }
 
     #[test]
