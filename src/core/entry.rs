@@ -223,7 +223,7 @@ pub(crate) const HASH: u32 = (1 << 31) - 1;
 #[inline(always)]
 pub(crate) unsafe fn hash_name(name: &[u8]) -> u32 {
     // Not `hash`, which branches by the length, and lengths are hard to predict: it is on the way of every read, where that costs 4 ns.
-    let start = if name.len() > wide::TAIL { hash_start(name) } else { 0 };
+    let start = if name.len() > wide::TAIL { wide::hash_start(name) } else { 0 };
     // SAFETY: the caller's promise.
     let hash = unsafe { Words::of(name) }.hash();
     (hash.wrapping_add(start) >> 33) as u32
@@ -237,13 +237,6 @@ pub(crate) unsafe fn hash_name(name: &[u8]) -> u32 {
 pub(crate) unsafe fn hash_short(name: &[u8]) -> u32 {
     // SAFETY: the caller's promise.
     (unsafe { Words::of(name) }.hash() >> 33) as u32
-}
-
-/// A hash of what a long name's words leave out.
-#[cold]
-#[inline(never)]
-fn hash_start(name: &[u8]) -> u64 {
-    hash(name.split_at(name.len().saturating_sub(wide::TAIL)).0)
 }
 
 /// The hash of an entry's name, or of no name.

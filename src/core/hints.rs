@@ -40,7 +40,7 @@ use core::ffi::c_char;
 use core::ptr::{self, NonNull};
 
 /// Slots that are looked at together. The capacity of an array is a multiple.
-pub(crate) const GROUP: usize = if cfg!(loom) { 2 } else { 16 };
+pub(crate) use crate::wide::GROUP;
 
 /// Slots from which on it pays to ask what the processor can do: a read then saves about 100 ns.
 const WIDE: usize = 1024;
@@ -211,7 +211,6 @@ impl Hints {
     ///
     /// # Safety
     /// - as there.
-    #[cold]
     #[inline(never)]
     unsafe fn find_slowly(&self, head: &Head, name: &[u8]) -> *const c_char {
         // SAFETY: the caller's promise.
@@ -239,8 +238,15 @@ impl Hints {
                 // SAFETY: the caller's promise.
                 return if self.is_still(before) { ptr::null() } else { unsafe { scan(head, name) } };
             }
-            // SAFETY: L2, L4: an entry of the list.
-            if let Some(value) = unsafe { entry::value_if(entry, name) } {
+            // SAFETY: L2, L4: an entry of the list; H1.
+            let value = unsafe {
+                if self.is_fixed(i, entry) {
+                    value_in_fixed(entry, name)
+                } else {
+                    entry::value_if(entry, name)
+                }
+            };
+            if let Some(value) = value {
                 return value;
             }
         }
@@ -456,7 +462,7 @@ impl<'a> Search<'a> {
     unsafe fn new(hints: &'a Hints, first: usize, hash: u32, side: Side) -> Search<'a> {
         let (group, tag) = (first - first % GROUP, tag(hash));
         // SAFETY: the invariant of `Hints`: whole groups.
-        let found = unsafe { wide::candidates(hints, group, tag, side) } & (!0 << ((first - group) * LANE));
+        let found = unsafe { wide::candidates_from(hints, group, first, tag, side) };
         Search { hints, side, tag, group, found }
     }
 

@@ -171,7 +171,13 @@ mod machine {
         let [random, file] = [libc::AT_RANDOM, libc::AT_EXECFN]
             // SAFETY: `getauxval` has no conditions.
             .map(|key| unsafe { libc::getauxval(key) } as usize);
-        if random != 0 && file.wrapping_sub(random) < MOST { random..file } else { 0..0 }
+        if random == 0 || file.wrapping_sub(random) >= MOST {
+            return 0..0;
+        }
+        // The file name, too, and the word behind it: so far it can be read. (Otherwise the last variable would end too near the end.)
+        // SAFETY: where the kernel put a string.
+        let name = unsafe { core::ffi::CStr::from_ptr(ptr::with_exposed_provenance(file)) };
+        random..file + name.count_bytes() + 1 + size_of::<usize>()
     }
 
     /// Tells loom that the plain memory behind `at` was written. Nothing in real builds.

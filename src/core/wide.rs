@@ -113,6 +113,19 @@ fn places(len: usize) -> [usize; 4] {
 const FACTORS: [u64; 4] =
     [0x6a09_e667_f3bc_c909, 0xbb67_ae85_84ca_a73b, 0x3c6e_f372_fe94_f82b, 0xa54f_f53a_5f1d_36f0];
 
+/// A hash of what [`Words`] leave out of a long name.
+#[inline]
+pub(crate) fn hash_start(name: &[u8]) -> u64 {
+    let mut hash = 0u64;
+    // Words from the start on, the last one perhaps overlapping what is in `Words`: 32 bytes follow.
+    for i in (0..name.len().saturating_sub(TAIL)).step_by(8) {
+        // SAFETY: as said.
+        let word = unsafe { name.as_ptr().add(i).cast::<u64>().read_unaligned() };
+        hash = (hash.rotate_left(29) ^ word).wrapping_mul(FACTORS[1]);
+    }
+    hash
+}
+
 /// True if `name` stands at `entry`, and `=` follows.
 ///
 /// # Safety
@@ -161,11 +174,27 @@ pub(crate) const BEYOND: usize = TAIL;
 /// Every load of the group is done before any load that follows this.
 ///
 /// # Safety
-/// - `group` is a multiple of [`GROUP`](crate::hints::GROUP), and the slots of that group are readable and have hints.
+/// - `group` is a multiple of [`GROUP`], and the slots of that group are readable and have hints.
 #[inline(always)]
 pub(crate) unsafe fn candidates(hints: &Hints, group: usize, tag: u16, side: Side) -> Lanes {
     // SAFETY: the caller's promise.
     unsafe { machine::candidates(hints, group, tag, side) }
+}
+
+/// The same from slot `first` on, which is in the group.
+///
+/// # Safety
+/// - as for [`candidates`].
+#[inline(always)]
+pub(crate) unsafe fn candidates_from(
+    hints: &Hints,
+    group: usize,
+    first: usize,
+    tag: u16,
+    side: Side,
+) -> Lanes {
+    // SAFETY: the caller's promise.
+    unsafe { machine::candidates_from(hints, group, first, tag, side) & (!0 << ((first - group) * LANE)) }
 }
 
 /// Who searches.
@@ -179,16 +208,16 @@ pub(crate) enum Side {
 
 /// Lanes of one group, [`LANE`] bits each; a lane with any bit set is in.
 pub(crate) type Lanes = u64;
-/// Bits of a lane.
-pub(crate) use machine::LANE;
 /// True if this processor can do it in fewer and wider steps than every one of its kind. The question takes 15 to 25 us for each of its
 /// two steps in a virtual machine, whose host answers it: only for long lists.
 pub(crate) use machine::has_wider;
+/// Slots of a group; bits of a lane.
+pub(crate) use machine::{GROUP, LANE};
 
 #[cfg(all(target_arch = "x86_64", not(any(loom, miri))))]
 mod machine {
     use super::{Lanes, Side};
-    use crate::hints::{GROUP, Hints};
+    use crate::hints::Hints;
     use core::arch::asm;
     use core::arch::x86_64::{
         __cpuid, __cpuid_count, __m128i, _mm_set1_epi8, _mm_set1_epi16, _mm_setzero_si128,
@@ -198,6 +227,7 @@ mod machine {
     pub(super) const CHUNK: usize = 16;
     pub(super) const BITS: usize = 1;
     pub(crate) const LANE: usize = 2;
+    pub(crate) const GROUP: usize = 32;
 
     /// A bit for each of the 16 bytes at `chunk` that is NUL or `=`.
     ///
@@ -259,10 +289,42 @@ mod machine {
     /// - as there.
     #[inline(always)]
     pub(super) unsafe fn candidates(hints: &Hints, group: usize, tag: u16, _: Side) -> Lanes {
-        const { assert!(GROUP == 16) };
+        // SAFETY: the caller's promise.
+        unsafe { half(hints, group, tag) | half(hints, group + GROUP / 2, tag) << 32 }
+    }
+
+    /// See [`super::candidates_from`]. Short lists lie in the upper half of their only group.
+    ///
+    /// # Safety
+    /// - as there.
+    #[inline(always)]
+    pub(super) unsafe fn candidates_from(
+        hints: &Hints,
+        group: usize,
+        first: usize,
+        tag: u16,
+        side: Side,
+    ) -> Lanes {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if first >= group + GROUP / 2 {
+                half(hints, group + GROUP / 2, tag) << 32
+            } else {
+                candidates(hints, group, tag, side)
+            }
+        }
+    }
+
+    /// The candidates of half a group.
+    ///
+    /// # Safety
+    /// - as for `candidates`.
+    #[inline(always)]
+    unsafe fn half(hints: &Hints, at: usize, tag: u16) -> Lanes {
+        const { assert!(GROUP == 32) };
         // SAFETY: the caller's promise; `has_wider` was asked when the hints were made.
         Lanes::from(!unsafe {
-            if hints.wider() { with_avx2(hints, group, tag) } else { with_sse2(hints, group, tag) }
+            if hints.wider() { with_avx2(hints, at, tag) } else { with_sse2(hints, at, tag) }
         })
     }
 
@@ -387,13 +449,14 @@ mod machine {
 #[cfg(all(target_arch = "aarch64", not(any(loom, miri))))]
 mod machine {
     use super::{Lanes, Side};
-    use crate::hints::{GROUP, Hints};
+    use crate::hints::Hints;
     use core::arch::asm;
 
     pub(super) use crate::sync::byte;
     pub(super) const CHUNK: usize = 16;
     pub(super) const BITS: usize = 4;
     pub(crate) const LANE: usize = 4;
+    pub(crate) const GROUP: usize = 16;
 
     /// Four bits for each of the 16 bytes at `chunk` that is NUL or `=`.
     ///
@@ -450,6 +513,22 @@ mod machine {
 
     pub(crate) fn has_wider() -> bool {
         false
+    }
+
+    /// See [`super::candidates_from`].
+    ///
+    /// # Safety
+    /// - as there.
+    #[inline(always)]
+    pub(super) unsafe fn candidates_from(
+        hints: &Hints,
+        group: usize,
+        _: usize,
+        tag: u16,
+        side: Side,
+    ) -> Lanes {
+        // SAFETY: the caller's promise.
+        unsafe { candidates(hints, group, tag, side) }
     }
 
     /// See [`super::candidates`].
@@ -514,13 +593,14 @@ mod machine {
 #[cfg(any(loom, miri, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
 mod machine {
     use super::{Lanes, Side};
-    use crate::hints::{GROUP, Hints};
+    use crate::hints::Hints;
     use crate::sync::{self, Ordering};
 
     pub(super) use crate::sync::byte;
     pub(super) const CHUNK: usize = 1;
     pub(super) const BITS: usize = 1;
     pub(crate) const LANE: usize = 1;
+    pub(crate) const GROUP: usize = if cfg!(loom) { 2 } else { 16 };
 
     /// 1 if the byte at `chunk` is NUL or `=`.
     ///
@@ -552,6 +632,22 @@ mod machine {
 
     pub(crate) fn has_wider() -> bool {
         false
+    }
+
+    /// See [`super::candidates_from`].
+    ///
+    /// # Safety
+    /// - as there.
+    #[inline(always)]
+    pub(super) unsafe fn candidates_from(
+        hints: &Hints,
+        group: usize,
+        _: usize,
+        tag: u16,
+        side: Side,
+    ) -> Lanes {
+        // SAFETY: the caller's promise.
+        unsafe { candidates(hints, group, tag, side) }
     }
 
     /// See [`super::candidates`]. The last slot first: the order must not matter, and in the models it is the worst one.
