@@ -229,10 +229,10 @@ impl Hints {
     #[inline(never)]
     unsafe fn find_from(&self, head: &Head, name: &[u8], i: usize, before: usize) -> *const c_char {
         // SAFETY: the caller's promise.
-        let mut search = unsafe { Search::new(self, i, hash_name(name), Side::Reader) };
+        let mut search = unsafe { Search::start(self, i, hash_name(name), Side::Reader) };
         loop {
             // SAFETY: no null slot was met yet.
-            let i = unsafe { search.next() };
+            let i = unsafe { search.step() };
             let entry = self.slot(i).load();
             if entry.is_null() {
                 // SAFETY: the caller's promise.
@@ -293,7 +293,7 @@ impl Hints {
     /// - slot `start` is one of a proper list.
     pub(crate) unsafe fn named<'a>(&'a self, start: usize, key: Key<'a>, side: Side) -> Named<'a> {
         // SAFETY: the caller's promise.
-        Named { search: unsafe { Search::new(self, start, key.hash, side) }, key, ended: false }
+        Named { search: unsafe { Search::start(self, start, key.hash, side) }, key, ended: false }
     }
 
     /// A change of the list begins; it ends when the result is dropped. Under the update lock.
@@ -379,7 +379,7 @@ impl Iterator for Named<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         while !self.ended {
             // SAFETY: no null slot was met yet.
-            let i = unsafe { self.search.next() };
+            let i = unsafe { self.search.step() };
             let (hints, slot) = (self.search.hints, self.search.hints.slot(i));
             let entry = if self.search.side == Side::Reader { slot.load() } else { slot.own() };
             self.ended = entry.is_null();
@@ -482,5 +482,25 @@ impl<'a> Search<'a> {
         // All bits up to this lane's, then out.
         self.found &= (!0 << LANE) << (lane * LANE);
         self.group + lane
+    }
+
+    /// [`new`](Self::new) and [`next`](Self::next) for who has the time to call them: they are long.
+    ///
+    /// # Safety
+    /// - as there.
+    #[inline(never)]
+    unsafe fn start(hints: &'a Hints, first: usize, hash: u32, side: Side) -> Search<'a> {
+        // SAFETY: the caller's promise.
+        unsafe { Search::new(hints, first, hash, side) }
+    }
+
+    /// See [`start`](Self::start).
+    ///
+    /// # Safety
+    /// - as for [`next`](Self::next).
+    #[inline(never)]
+    unsafe fn step(&mut self) -> usize {
+        // SAFETY: the caller's promise.
+        unsafe { self.next() }
     }
 }
