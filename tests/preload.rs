@@ -131,6 +131,11 @@ macro_rules! properties {
         }
 
         #[test]
+        fn a_handler_may_fork_and_return_into_a_read() {
+            program("reads_in_forks", &["100", "A1=x"]);
+        }
+
+        #[test]
         fn a_handler_finds_the_old_value_or_the_new() {
             program("signals", &["10000"]);
         }
