@@ -5,7 +5,10 @@
 //! the bytes alone; `Head::get`, the library's own scan, must agree, too. One thread: beside writers is for `tests/c/threads.c` and loom.
 #![cfg(all(target_os = "linux", not(loom), not(miri)))]
 
+mod random;
+
 use mtsafe_env_core::{CName, Change, Head, Store};
+use random::Random;
 use std::collections::{BTreeSet, HashMap};
 use std::env;
 use std::ffi::{CString, c_char};
@@ -22,21 +25,7 @@ const LENGTHS: [usize; 16] = [1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 40, 41, 
 /// Bytes of each string of the program's own: room for the longest name and value.
 const ROOM: usize = 512;
 
-struct Random(u64);
-
 impl Random {
-    /// A number below `end`. xorshift64.
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 33) as usize % end
-    }
-
-    fn chance(&mut self, one_in: usize) -> bool {
-        self.below(one_in) == 0
-    }
-
     fn of<T: Clone>(&mut self, items: &[T]) -> T {
         items[self.below(items.len())].clone()
     }

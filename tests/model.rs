@@ -5,7 +5,10 @@
 //! hand; what the library does must agree with the model. One test per process, and one thread: `environ` is global.
 #![cfg(all(target_os = "linux", not(loom), not(miri)))]
 
+mod random;
+
 use mtsafe_env_core::{Error, process};
+use random::Random;
 use std::collections::{HashMap, HashSet};
 use std::env;
 use std::ffi::{CStr, CString, c_char};
@@ -97,21 +100,7 @@ impl Model {
     }
 }
 
-struct Random(u64);
-
 impl Random {
-    /// A number below `end`. xorshift64.
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 33) as usize % end
-    }
-
-    fn chance(&mut self, one_in: usize) -> bool {
-        self.below(one_in) == 0
-    }
-
     fn name(&mut self) -> Vec<u8> {
         // Half of the time one of a few, so that operations meet.
         let i = if self.chance(2) { self.below(12) } else { self.below(NAMES) };
