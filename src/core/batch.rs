@@ -20,7 +20,7 @@
 //! # Pairs
 //! | tag | Release in | Acquire in | what becomes visible |
 //! |---|---|---|---|
-//! | `[batch]` | `Batches::begin` | `Store::get` | the move of the head away from the spare |
+//! | `[batch]` | `Batches::begin` | `Store::undisturbed` | the move of the head away from the spare |
 
 use crate::adopt::{self, Theirs};
 use crate::entry::{self, Key, Name};
@@ -57,7 +57,7 @@ impl Batches {
     fn begin(&self) {
         // Relaxed: only the lock's holders store it, so that load and store need not be one step.
         let begun = self.begun.load(Ordering::Relaxed);
-        // Release [batch]: pairs with Acquire in `Store::get`. Without it loom `a_batch_is_seen_whole` fails.
+        // Release [batch]: pairs with Acquire in `Store::undisturbed`. Without it loom `a_batch_is_seen_whole` fails.
         self.begun.store(begun.wrapping_add(1), Ordering::Release);
     }
 
@@ -83,24 +83,21 @@ impl Store {
     #[inline]
     pub unsafe fn get<N: Name>(&self, head: &Head, name: N) -> Option<*const c_char> {
         loop {
-            // Acquire [batch]: pairs with Release in `begin`. Without it loom `a_batch_is_seen_whole` fails.
-            let before = self.batch.begun.load(Ordering::Acquire);
             // SAFETY: the caller's promise.
-            let value = unsafe { self.value(head, name) };
-            // Relaxed: every slot load before it acquires, so who met an edit of a batch sees that batch counted.
-            if self.batch.begun.load(Ordering::Relaxed) == before {
+            if let Some(value) = self.undisturbed(|| unsafe { self.value(head, name) }) {
                 return value;
             }
         }
     }
 
-    /// True if `look` gave `true`, and no batch began meanwhile, so that it did not see the edits of one that is not published.
-    pub(crate) fn undisturbed(&self, look: impl FnOnce() -> bool) -> bool {
-        // Acquire [batch]: as in `get`.
-        // mutant survives: a change that finds nothing to do looks through `get`'s eyes; the models of batches read with `get`
+    /// What `look` gives, if no batch began meanwhile, so that it did not see the edits of one that is not published.
+    #[inline]
+    pub(crate) fn undisturbed<T>(&self, look: impl FnOnce() -> T) -> Option<T> {
+        // Acquire [batch]: pairs with Release in `begin`. Without it loom `a_batch_is_seen_whole` fails.
         let before = self.batch.begun.load(Ordering::Acquire);
-        // Relaxed: as in `get`.
-        look() && self.batch.begun.load(Ordering::Relaxed) == before
+        let found = look();
+        // Relaxed: every slot load before it acquires, so who met an edit of a batch sees that batch counted.
+        (self.batch.begun.load(Ordering::Relaxed) == before).then_some(found)
     }
 
     /// Makes all `changes`, in their order, by one move of the head, or none of them. Readers through [`get`](Self::get) and

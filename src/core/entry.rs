@@ -74,16 +74,21 @@ pub(crate) struct Key<'a> {
 }
 
 impl<'a> Key<'a> {
+    /// The key of a name.
+    ///
+    /// # Safety
+    /// - it is one ([`Name::bytes`]).
     #[inline(always)]
-    fn of_name(name: &'a [u8]) -> Key<'a> {
-        // SAFETY: the invariant: not empty.
+    pub(crate) unsafe fn of_name(name: &'a [u8]) -> Key<'a> {
+        // SAFETY: the caller's promise: not empty.
         Key { name, hash: unsafe { hash_name(name) } }
     }
 
     /// `None` if no entry can have this name.
     #[inline(always)]
     pub(crate) fn new<N: Name>(name: &'a N) -> Option<Key<'a>> {
-        name.bytes().map(Key::of_name)
+        // SAFETY: `bytes` gives names.
+        name.bytes().map(|name| unsafe { Key::of_name(name) })
     }
 
     /// The name of `entry`, if it has one.
@@ -92,7 +97,7 @@ impl<'a> Key<'a> {
     /// - `entry` is a readable NUL-terminated string, whose name nobody changes while the key is used.
     pub(crate) unsafe fn of(entry: *const c_char) -> Option<Key<'a>> {
         // SAFETY: the caller's promise.
-        unsafe { name_of(entry) }.map(Key::of_name)
+        unsafe { name_of(entry).map(|name| Key::of_name(name)) }
     }
 
     /// Where the value of `entry` starts if its name is this one. Wait-free; reads at most the name's bytes and the `=`.
@@ -221,7 +226,7 @@ pub(crate) const HASH: u32 = (1 << 31) - 1;
 /// # Safety
 /// - the name is not empty.
 #[inline(always)]
-pub(crate) unsafe fn hash_name(name: &[u8]) -> u32 {
+unsafe fn hash_name(name: &[u8]) -> u32 {
     // Not `hash`, which branches by the length, and lengths are hard to predict: it is on the way of every read, where that costs 4 ns.
     let start = if name.len() > wide::TAIL { wide::hash_start(name) } else { 0 };
     // SAFETY: the caller's promise.
@@ -244,8 +249,8 @@ pub(crate) unsafe fn hash_short(name: &[u8]) -> u32 {
 /// # Safety
 /// - `entry` is a readable NUL-terminated string.
 pub(crate) unsafe fn name_hash(entry: *const c_char) -> u32 {
-    // SAFETY: the caller's promise; a name is not empty.
-    unsafe { name_of(entry).map_or(0, |name| hash_name(name)) }
+    // SAFETY: the caller's promise.
+    unsafe { Key::of(entry) }.map_or(0, |key| key.hash)
 }
 
 /// Bytes that `NAME=VALUE` and its NUL take, or `None` if no address space could hold them.

@@ -32,7 +32,7 @@
 //! | `[hint]` | `Slot::store`, `Hints::note` | the end of `wide::candidates` | that the generation is odd |
 //! | `[generation]` | `Change::drop` | `Hints::generation` | all slots, shadows and tags of the change |
 
-use crate::entry::{self, HASH, Key, hash_name, hash_short, value_in_fixed};
+use crate::entry::{HASH, Key, hash_short, value_in_fixed};
 use crate::list::{Head, Slot};
 use crate::sync::{self, AtomicPtr, AtomicU16, AtomicUsize, Ordering};
 use crate::wide::{self, LANE, Lanes, Side, TAIL};
@@ -51,7 +51,7 @@ pub(crate) const ENABLED: bool = !cfg!(mtsafe_env_plain);
 /// What is known of an entry that is about to be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Hint {
-    /// The hash of its name ([`hash_name`](crate::entry::hash_name)).
+    /// The hash of its name ([`Key`]).
     pub(crate) hash: u32,
     /// True if nobody writes its name: it is a string of ours, or the kernel's (H1).
     pub(crate) fixed: bool,
@@ -173,7 +173,8 @@ impl Hints {
         self.generation.load(Ordering::Relaxed) == before
     }
 
-    /// The value of the first entry of that name in the list at `head`, or null. Wait-free: at most two loads of each slot.
+    /// The value of the first entry of that name in the list at `head`, or null. Wait-free: at most one pass with hints and
+    /// one plain scan.
     ///
     /// # Safety
     /// - `head` is that of a proper list; `name` is a name ([`Name::bytes`](crate::entry::Name::bytes)).
@@ -228,27 +229,13 @@ impl Hints {
     /// - as there; `i` is one of these slots, at or above the first.
     #[inline(never)]
     unsafe fn find_from(&self, head: &Head, name: &[u8], i: usize, before: usize) -> *const c_char {
-        // SAFETY: the caller's promise.
-        let mut search = unsafe { Search::start(self, i, hash_name(name), Side::Reader) };
-        loop {
-            // SAFETY: no null slot was met yet.
-            let i = unsafe { search.step() };
-            let entry = self.slot(i).load();
-            if entry.is_null() {
-                // SAFETY: the caller's promise.
-                return if self.is_still(before) { ptr::null() } else { unsafe { scan(head, name) } };
-            }
-            // SAFETY: L2, L4: an entry of the list; H1.
-            let value = unsafe {
-                if self.is_fixed(i, entry) {
-                    value_in_fixed(entry, name)
-                } else {
-                    entry::value_if(entry, name)
-                }
-            };
-            if let Some(value) = value {
-                return value;
-            }
+        // SAFETY: the caller's promise: a name, and a slot of the list.
+        match unsafe { self.named(i, Key::of_name(name), Side::Reader) }.next() {
+            // SAFETY: an entry of that name: its value follows.
+            Some((_, entry)) => unsafe { entry.add(name.len() + 1) },
+            None if self.is_still(before) => ptr::null(),
+            // SAFETY: the caller's promise.
+            None => unsafe { scan(head, name) },
         }
     }
 
@@ -462,7 +449,7 @@ impl<'a> Search<'a> {
     unsafe fn new(hints: &'a Hints, first: usize, hash: u32, side: Side) -> Search<'a> {
         let (group, tag) = (first - first % GROUP, tag(hash));
         // SAFETY: the invariant of `Hints`: whole groups.
-        let found = unsafe { wide::candidates_from(hints, group, first, tag, side) };
+        let found = unsafe { wide::candidates(hints, group, first, tag, side) };
         Search { hints, side, tag, group, found }
     }
 
@@ -476,7 +463,7 @@ impl<'a> Search<'a> {
             self.group += GROUP;
             debug_assert!(self.group < self.hints.end);
             // SAFETY: H2, L1: a null slot is a candidate, and the search ends there: this group is one of the array's.
-            self.found = unsafe { wide::candidates(self.hints, self.group, self.tag, self.side) };
+            self.found = unsafe { wide::candidates(self.hints, self.group, self.group, self.tag, self.side) };
         }
         let lane = self.found.trailing_zeros() as usize / LANE;
         // All bits up to this lane's, then out.

@@ -184,7 +184,7 @@ impl Store {
         };
         let mut look = None;
         // SAFETY: the caller's promise: a proper list.
-        if self.undisturbed(|| unsafe { self.look(head, key, is_enough, &mut look) }) {
+        if self.undisturbed(|| unsafe { self.look(head, key, is_enough, &mut look) }) == Some(true) {
             return Ok(());
         }
         self.locked(|| {
@@ -215,11 +215,9 @@ impl Store {
         if let Some(look) = look {
             return look.is_done;
         }
-        // SAFETY: as above: a proper list.
-        let mut slots = unsafe { slots(head.load()) };
-        // SAFETY: L2, L4: entries of it.
-        let found = slots.find(|&(_, entry)| unsafe { key.value_in(entry) }.is_some());
-        is_enough(found.map(|(_, entry)| entry.cast_const()))
+        // SAFETY: as above: a proper list; the name and its `=` lie before the value.
+        let found = unsafe { head.get(key.name).map(|value| value.sub(key.name.len() + 1)) };
+        is_enough(found)
     }
 
     /// Makes the caller's string `NAME=VALUE` itself the entry. It stays the caller's: it must live as long as it is in the
@@ -247,7 +245,9 @@ impl Store {
         let key = Key::new(&name).ok_or(Error::InvalidName)?;
         let mut look = None;
         // SAFETY: the caller's promise: a proper list.
-        if self.undisturbed(|| unsafe { self.look(head, key, |found| found.is_none(), &mut look) }) {
+        if self.undisturbed(|| unsafe { self.look(head, key, |found| found.is_none(), &mut look) })
+            == Some(true)
+        {
             return Ok(());
         }
         self.locked(|| self.edit(head, |list| Ok(remove_all(list, key, list.places(key, &look))?)))

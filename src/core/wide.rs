@@ -62,7 +62,7 @@ impl Words {
         let (at, len) = (name.as_ptr(), name.len());
         if len < SHORT {
             // SAFETY: as many bytes, at least one.
-            return Words([unsafe { machine::short(at, len) }, 0, 0, 0]);
+            return Words([unsafe { short(at, len) }, 0, 0, 0]);
         }
         // SAFETY: `len` is at least 8, and each word lies within the name: see `places`.
         Words(places(len).map(|i| unsafe { at.add(i).cast::<u64>().read_unaligned() }))
@@ -95,9 +95,30 @@ impl Words {
     pub(crate) fn hash(self) -> u64 {
         let [a, b, c, d] = self.0;
         let times = |word: u64, i: usize| word.wrapping_mul(FACTORS[i]);
-        // A short name is one word: the others would cost, and nothing else.
-        times(a, 0).wrapping_add(times(b, 1)).wrapping_add(times(c, 2).wrapping_add(times(d, 3)))
+        // As two sums, which do not wait for each other.
+        let (start, end) = (times(a, 0).wrapping_add(times(b, 1)), times(c, 2).wrapping_add(times(d, 3)));
+        start.wrapping_add(end)
     }
+}
+
+/// `len` bytes, fewer than 8 and at least one, filled up with zeros.
+///
+/// # Safety
+/// - they are readable.
+#[inline(always)]
+unsafe fn short(at: *const u8, len: usize) -> u64 {
+    if machine::CHUNK < 8 {
+        // Nothing is read past an end here.
+        // SAFETY: the caller's promise.
+        let byte = |i| if i < len { unsafe { machine::byte(at.add(i)) } } else { 0 };
+        return u64::from_le_bytes(core::array::from_fn(byte));
+    }
+    let aligned = |at: *const u8| at.map_addr(|addr| addr & !7);
+    let bits = 8 * (at.addr() & 7);
+    // The words of the first and of the last byte, often the same one. What is not of the name is cut off at the end.
+    // SAFETY: W1: each holds a byte of the name.
+    let (low, high) = unsafe { (machine::word(aligned(at)), machine::word(aligned(at.add(len - 1)))) };
+    (low >> bits | (high << (63 - bits)) << 1) & !(!0 << (8 * len))
 }
 
 /// Where the words of a name of `len` bytes, 8 or more, start: in the last 32 bytes of it, each byte in one word at least.
@@ -170,31 +191,16 @@ pub(crate) unsafe fn starts_with(text: *const u8, bytes: &[u8]) -> bool {
 /// Bytes from the end of an entry's name on that [`is_named`] may read.
 pub(crate) const BEYOND: usize = TAIL;
 
-/// The slots of group `group`, one of the array's, that may hold an entry with this tag: [`Lanes`] of them, in ascending order.
-/// Every load of the group is done before any load that follows this.
+/// The slots of group `group`, one of the array's, from slot `first` on, that may hold an entry with this tag: [`Lanes`] of them, in
+/// ascending order. Every load of the group is done before any load that follows this.
 ///
 /// # Safety
-/// - `group` is a multiple of [`GROUP`], and the slots of that group are readable and have hints.
+/// - `group` is a multiple of [`GROUP`], `first` is in that group, and its slots are readable and have hints.
 #[inline(always)]
-pub(crate) unsafe fn candidates(hints: &Hints, group: usize, tag: u16, side: Side) -> Lanes {
+pub(crate) unsafe fn candidates(hints: &Hints, group: usize, first: usize, tag: u16, side: Side) -> Lanes {
+    let below = first - group;
     // SAFETY: the caller's promise.
-    unsafe { machine::candidates(hints, group, tag, side) }
-}
-
-/// The same from slot `first` on, which is in the group.
-///
-/// # Safety
-/// - as for [`candidates`].
-#[inline(always)]
-pub(crate) unsafe fn candidates_from(
-    hints: &Hints,
-    group: usize,
-    first: usize,
-    tag: u16,
-    side: Side,
-) -> Lanes {
-    // SAFETY: the caller's promise.
-    unsafe { machine::candidates_from(hints, group, first, tag, side) & (!0 << ((first - group) * LANE)) }
+    unsafe { machine::candidates(hints, group, below, tag, side) & (!0 << (below * LANE)) }
 }
 
 /// Who searches.
@@ -269,49 +275,17 @@ mod machine {
         word
     }
 
-    /// `len` bytes, fewer than 8 and at least one, filled up with zeros.
-    ///
-    /// # Safety
-    /// - they are readable.
-    #[inline(always)]
-    pub(super) unsafe fn short(at: *const u8, len: usize) -> u64 {
-        let aligned = |at: *const u8| at.map_addr(|addr| addr & !7);
-        let bits = 8 * (at.addr() & 7);
-        // The words of the first and of the last byte, often the same one. What is not of the name is cut off at the end.
-        // SAFETY: W1: each holds a byte of the name.
-        let (low, high) = unsafe { (word(aligned(at)), word(aligned(at.add(len - 1)))) };
-        (low >> bits | (high << (63 - bits)) << 1) & !(!0 << (8 * len))
-    }
-
-    /// See [`super::candidates`]. This machine does not reorder loads.
+    /// See [`super::candidates`]; the `below` lowest slots do not count. This machine does not reorder loads.
     ///
     /// # Safety
     /// - as there.
     #[inline(always)]
-    pub(super) unsafe fn candidates(hints: &Hints, group: usize, tag: u16, _: Side) -> Lanes {
-        // SAFETY: the caller's promise.
-        unsafe { half(hints, group, tag) | half(hints, group + GROUP / 2, tag) << 32 }
-    }
-
-    /// See [`super::candidates_from`]. Short lists lie in the upper half of their only group.
-    ///
-    /// # Safety
-    /// - as there.
-    #[inline(always)]
-    pub(super) unsafe fn candidates_from(
-        hints: &Hints,
-        group: usize,
-        first: usize,
-        tag: u16,
-        side: Side,
-    ) -> Lanes {
+    pub(super) unsafe fn candidates(hints: &Hints, group: usize, below: usize, tag: u16, _: Side) -> Lanes {
         // SAFETY: the caller's promise.
         unsafe {
-            if first >= group + GROUP / 2 {
-                half(hints, group + GROUP / 2, tag) << 32
-            } else {
-                candidates(hints, group, tag, side)
-            }
+            let upper = half(hints, group + GROUP / 2, tag) << 32;
+            // Short lists lie in the upper half of their only group.
+            if below < GROUP / 2 { upper | half(hints, group, tag) } else { upper }
         }
     }
 
@@ -497,38 +471,8 @@ mod machine {
         word
     }
 
-    /// `len` bytes, fewer than 8 and at least one, filled up with zeros.
-    ///
-    /// # Safety
-    /// - they are readable.
-    #[inline(always)]
-    pub(super) unsafe fn short(at: *const u8, len: usize) -> u64 {
-        let aligned = |at: *const u8| at.map_addr(|addr| addr & !7);
-        let bits = 8 * (at.addr() & 7);
-        // The words of the first and of the last byte, often the same one. What is not of the name is cut off at the end.
-        // SAFETY: W1: each holds a byte of the name.
-        let (low, high) = unsafe { (word(aligned(at)), word(aligned(at.add(len - 1)))) };
-        (low >> bits | (high << (63 - bits)) << 1) & !(!0 << (8 * len))
-    }
-
     pub(crate) fn has_wider() -> bool {
         false
-    }
-
-    /// See [`super::candidates_from`].
-    ///
-    /// # Safety
-    /// - as there.
-    #[inline(always)]
-    pub(super) unsafe fn candidates_from(
-        hints: &Hints,
-        group: usize,
-        _: usize,
-        tag: u16,
-        side: Side,
-    ) -> Lanes {
-        // SAFETY: the caller's promise.
-        unsafe { candidates(hints, group, tag, side) }
     }
 
     /// See [`super::candidates`].
@@ -536,7 +480,7 @@ mod machine {
     /// # Safety
     /// - as there.
     #[inline(always)]
-    pub(super) unsafe fn candidates(hints: &Hints, group: usize, tag: u16, _: Side) -> Lanes {
+    pub(super) unsafe fn candidates(hints: &Hints, group: usize, _: usize, tag: u16, _: Side) -> Lanes {
         const { assert!(GROUP == 16) };
         let other: u64;
         // SAFETY: loads sixteen slots, shadows and tags, all of which the caller says exist. The barrier at the end orders these
@@ -620,41 +564,15 @@ mod machine {
         u64::from_le_bytes(core::array::from_fn(|i| unsafe { byte(at.add(i)) }))
     }
 
-    /// `len` bytes, fewer than 8 and at least one, filled up with zeros.
-    ///
-    /// # Safety
-    /// - they are readable.
-    pub(super) unsafe fn short(at: *const u8, len: usize) -> u64 {
-        let at = |i| if i < len { unsafe { byte(at.add(i)) } } else { 0 };
-        // SAFETY: the caller's promise.
-        u64::from_le_bytes(core::array::from_fn(at))
-    }
-
     pub(crate) fn has_wider() -> bool {
         false
-    }
-
-    /// See [`super::candidates_from`].
-    ///
-    /// # Safety
-    /// - as there.
-    #[inline(always)]
-    pub(super) unsafe fn candidates_from(
-        hints: &Hints,
-        group: usize,
-        _: usize,
-        tag: u16,
-        side: Side,
-    ) -> Lanes {
-        // SAFETY: the caller's promise.
-        unsafe { candidates(hints, group, tag, side) }
     }
 
     /// See [`super::candidates`]. The last slot first: the order must not matter, and in the models it is the worst one.
     ///
     /// # Safety
     /// - as there.
-    pub(super) unsafe fn candidates(hints: &Hints, group: usize, tag: u16, side: Side) -> Lanes {
+    pub(super) unsafe fn candidates(hints: &Hints, group: usize, _: usize, tag: u16, side: Side) -> Lanes {
         let mut found = 0;
         for lane in (0..GROUP).rev() {
             let i = group + lane;
