@@ -13,13 +13,15 @@ use std::fs;
 const EXPORTS: [&str; 6] = ["clearenv", "getenv", "putenv", "secure_getenv", "setenv", "unsetenv"];
 
 /// What the library may import: present, with one meaning, in every glibc and musl it is for.
-const IMPORTS: [&str; 14] = [
+const IMPORTS: [&str; 16] = [
     "__environ",
     "__errno_location",
     "abort",
     "bcmp",
+    "free",
     "getauxval",
     "madvise",
+    "malloc",
     "memchr",
     "memcmp",
     "memcpy",
@@ -32,8 +34,8 @@ const IMPORTS: [&str; 14] = [
 
 /// The newest symbol version of glibc that may be needed.
 const NEWEST_GLIBC: (u32, u32) = (2, 17);
-/// 42,432 bytes on x86-64 today, 34,000 of them code; the rest is for other compilers and processors.
-const MOST_BYTES: u64 = 48 * 1024;
+/// 58,656 bytes on x86-64 today, 47,000 of them code; the rest is for other compilers and processors.
+const MOST_BYTES: u64 = 64 * 1024;
 /// Bytes reserved for hints on the kernel's list: memory that is untouched, and so not there, until a reader builds them.
 const RESERVE: u64 = 160 * 1024;
 
@@ -71,17 +73,18 @@ fn it_exports_six_functions_and_nothing_else() {
     });
 }
 
-/// Tells LeakSanitizer where to look for pointers.
-const LEAK_CHECKER: &str = "__lsan_register_root_region";
+/// Weak ones, which need not exist: it tells LeakSanitizer where to look for pointers, and asks glibc 2.32 and newer whether there is one
+/// thread.
+const WEAK: [&str; 3] = ["__lsan_register_root_region", "__libc_single_threaded", "sigabbrev_np"];
 
 #[test]
 fn it_imports_only_what_every_libc_has() {
     with_library(|elf, _| {
         let imports: BTreeSet<_> = elf
             .dynamic_symbols()
-            // A weak one need not exist: LeakSanitizer's, which is called if it is in the process.
             .filter(|symbol| {
-                symbol.is_undefined() && !(symbol.is_weak() && symbol.name() == Ok(LEAK_CHECKER))
+                let known = symbol.name().is_ok_and(|name| WEAK.contains(&name));
+                symbol.is_undefined() && !(symbol.is_weak() && known)
             })
             .map(|symbol| symbol.name().expect("names are UTF-8").to_owned())
             .filter(|name| !name.is_empty())
@@ -194,7 +197,7 @@ fn it_is_small_and_stripped() {
 }
 
 /// The state lies on whole pages of its own, for the advice that wipes them in a child, and takes no room in the file. Besides the reserve
-/// it is a page: readers' and writers' words, some counters.
+/// it is three: readers' words, writers' words, and those that are wiped; and one word that is on none of them.
 #[test]
 fn its_state_is_whole_pages_of_zeros() {
     with_library(|elf, _| {
@@ -203,7 +206,7 @@ fn its_state_is_whole_pages_of_zeros() {
         assert_eq!(bss.elf_section_header().sh_type(endian), elf::SHT_NOBITS);
         let page = if cfg!(target_arch = "aarch64") { 1 << 16 } else { 1 << 12 };
         assert!(bss.align() >= page && bss.address() % page == 0, "aligned to {}", bss.align());
-        assert!((RESERVE + 1..=RESERVE + 3 * page).contains(&bss.size()), "{} bytes", bss.size());
+        assert!((RESERVE + 1..=RESERVE + 4 * page).contains(&bss.size()), "{} bytes", bss.size());
         let data = elf.section_by_name(".data").map_or(0, |section| section.size());
         assert!(data < 256, "{data} bytes of .data");
     });

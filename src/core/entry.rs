@@ -2,13 +2,12 @@
 //!
 //! # Invariants
 //! - E1: no loop here reads past an entry's NUL. Every byte is compared or tested before the next one is touched. (What reads several
-//!   bytes at once is in `wide`.)
+//!   bytes at once is in `text`.)
 //! - E2: an entry without `=`, or with nothing before it, has no name: it is carried along and never matched.
 
 use crate::sync::byte;
-use crate::wide::{self, Words};
+use crate::text::{self, Keyed};
 use core::ffi::c_char;
-use core::hash::Hasher;
 
 /// The bytes of a name, whatever holds them.
 pub trait Name: Copy {
@@ -47,7 +46,7 @@ impl Name for CName {
     #[inline(always)]
     fn bytes(&self) -> Option<&[u8]> {
         // SAFETY: the invariant.
-        let len = unsafe { wide::length(self.0) };
+        let len = unsafe { text::length(self.0) };
         // SAFETY: `len` bytes were looked at, none of them NUL, and one more that was NUL or `=`.
         let (name, end) = unsafe { (core::slice::from_raw_parts(self.0, len), *self.0.add(len)) };
         (end == 0 && len > 0).then_some(name)
@@ -79,25 +78,25 @@ impl<'a> Key<'a> {
     /// # Safety
     /// - it is one ([`Name::bytes`]).
     #[inline(always)]
-    pub(crate) unsafe fn of_name(name: &'a [u8]) -> Key<'a> {
+    pub(crate) unsafe fn of_name(name: &'a [u8], keys: Keyed) -> Key<'a> {
         // SAFETY: the caller's promise: not empty.
-        Key { name, hash: unsafe { hash_name(name) } }
+        Key { name, hash: unsafe { text::hash_name(name, keys) } }
     }
 
     /// `None` if no entry can have this name.
     #[inline(always)]
-    pub(crate) fn new<N: Name>(name: &'a N) -> Option<Key<'a>> {
+    pub(crate) fn new<N: Name>(name: &'a N, keys: Keyed) -> Option<Key<'a>> {
         // SAFETY: `bytes` gives names.
-        name.bytes().map(|name| unsafe { Key::of_name(name) })
+        name.bytes().map(|name| unsafe { Key::of_name(name, keys) })
     }
 
     /// The name of `entry`, if it has one.
     ///
     /// # Safety
     /// - `entry` is a readable NUL-terminated string, whose name nobody changes while the key is used.
-    pub(crate) unsafe fn of(entry: *const c_char) -> Option<Key<'a>> {
+    pub(crate) unsafe fn of(entry: *const c_char, keys: Keyed) -> Option<Key<'a>> {
         // SAFETY: the caller's promise.
-        unsafe { name_of(entry).map(|name| Key::of_name(name)) }
+        unsafe { name_of(entry).map(|name| Key::of_name(name, keys)) }
     }
 
     /// Where the value of `entry` starts if its name is this one. Wait-free; reads at most the name's bytes and the `=`.
@@ -110,14 +109,14 @@ impl<'a> Key<'a> {
     }
 }
 
-/// Where the value of `entry` starts if its name is `name`. Wait-free; reads at most the name's bytes and [`BEYOND`](wide::BEYOND) more.
+/// Where the value of `entry` starts if its name is `name`. Wait-free; reads at most the name's bytes and [`BEYOND`](text::BEYOND) more.
 ///
 /// # Safety
 /// - `entry` is fixed (H1 of `hints`), `name` is a name.
 #[inline(always)]
 pub(crate) unsafe fn value_in_fixed(entry: *const c_char, name: &[u8]) -> Option<*const c_char> {
     // SAFETY: the caller's promise; a name has no NUL and no `=`.
-    unsafe { wide::is_named(entry.cast(), name).then(|| entry.add(name.len() + 1)) }
+    unsafe { text::is_named(entry.cast(), name).then(|| entry.add(name.len() + 1)) }
 }
 
 /// A name to look for, with its first two bytes at hand: comparing them rejects nearly every other entry.
@@ -204,53 +203,10 @@ pub(crate) unsafe fn same_name(a: *const c_char, b: *const c_char) -> bool {
 pub(crate) unsafe fn name_of<'a>(entry: *const c_char) -> Option<&'a [u8]> {
     let entry: *const u8 = entry.cast();
     // SAFETY: the caller's promise.
-    let len = unsafe { wide::length(entry) };
+    let len = unsafe { text::length(entry) };
     // SAFETY: `len` bytes were looked at, none of them NUL, and one more.
     let (name, end) = unsafe { (core::slice::from_raw_parts(entry, len), byte(entry.add(len))) };
     (end == b'=' && len > 0).then_some(name)
-}
-
-/// A hash of `bytes`: all of its bits depend on all of them.
-#[inline]
-pub(crate) fn hash(bytes: &[u8]) -> u64 {
-    let mut hasher = rustc_hash::FxHasher::default();
-    hasher.write(bytes);
-    hasher.finish()
-}
-
-/// The bits of the hash of a name. One is left to who keeps hashes.
-pub(crate) const HASH: u32 = (1 << 31) - 1;
-
-/// The hash of a name, [`HASH`] bits of it.
-///
-/// # Safety
-/// - the name is not empty.
-#[inline(always)]
-unsafe fn hash_name(name: &[u8]) -> u32 {
-    // Not `hash`, which branches by the length, and lengths are hard to predict: it is on the way of every read, where that costs 4 ns.
-    let start = if name.len() > wide::TAIL { wide::hash_start(name) } else { 0 };
-    // SAFETY: the caller's promise.
-    let hash = unsafe { Words::of(name) }.hash();
-    (hash.wrapping_add(start) >> 33) as u32
-}
-
-/// The same for a name of at most [`TAIL`](wide::TAIL) bytes.
-///
-/// # Safety
-/// - as there.
-#[inline(always)]
-pub(crate) unsafe fn hash_short(name: &[u8]) -> u32 {
-    // SAFETY: the caller's promise.
-    (unsafe { Words::of(name) }.hash() >> 33) as u32
-}
-
-/// The hash of an entry's name, or of no name.
-///
-/// # Safety
-/// - `entry` is a readable NUL-terminated string.
-pub(crate) unsafe fn name_hash(entry: *const c_char) -> u32 {
-    // SAFETY: the caller's promise.
-    unsafe { Key::of(entry) }.map_or(0, |key| key.hash)
 }
 
 /// Bytes that `NAME=VALUE` and its NUL take, or `None` if no address space could hold them.
@@ -296,7 +252,7 @@ fn lacks<const N: usize>(bytes: &[u8], ends: [u8; N]) -> bool {
     };
     // Whole words; the last one overlaps the one before.
     match bytes.last_chunk() {
-        Some(&last) => lacks(last) && bytes.as_chunks().0.iter().all(|&word| lacks(word)),
+        Some(&last) => lacks(last) && bytes.chunks_exact(8).all(|word| word.try_into().is_ok_and(&lacks)),
         None => bytes.iter().all(|byte| !ends.contains(byte)),
     }
 }

@@ -1,4 +1,4 @@
-//! Why a change was refused.
+//! Why a change was refused, and why it must start over.
 #![forbid(unsafe_code)]
 
 use core::fmt;
@@ -37,6 +37,27 @@ impl fmt::Display for Error {
 
 impl core::error::Error for Error {}
 
+/// The head is no longer what a change took it for: the program assigned `environ` meanwhile, or a child of a signal handler returned
+/// into the change. Look again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moved;
+
+/// Why a change could not be made just now; nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// See [`Moved`].
+    Moved,
+    /// So many bytes are missing.
+    Memory(usize),
+    /// A string from `malloc` is missing: the list is the program's own, which may free what it finds there.
+    Text,
+}
+
+impl From<Moved> for Stop {
+    fn from(_: Moved) -> Stop {
+        Stop::Moved
+    }
+}
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;

@@ -8,9 +8,10 @@
 //!
 //! # Invariants
 //! - H1: outside a change, a slot that equals its shadow holds an entry whose name has that tag, and whose name nobody writes: a
-//!   string of ours or of the kernel's (a [`Hint`] says which entries are *fixed*). It is readable for [`BEYOND`](wide::BEYOND) bytes
-//!   from the `=` on that ends its name.
-//! - H2: no null slot of a list equals its shadow. So the terminator is a candidate, and a search ends there.
+//!   string of ours or of the kernel's (a [`Hint`] says which entries are *fixed*). It is readable for [`BEYOND`](text::BEYOND) bytes
+//!   from the `=` on that ends its name, but for the last few strings of the kernel's, which are compared byte by byte ([`Hints::new`]).
+//! - H2: no null slot of a list equals its shadow. So the terminator is a candidate, and a search ends there. Should the program have
+//!   written over it, the search ends with the last group, and a plain scan goes on.
 //! - H3: the generation is odd while the list is changed, and another even number after that.
 //!
 //! # Why a miss needs the generation
@@ -29,18 +30,17 @@
 //! # Pairs
 //! | tag | Release in | Acquire in | what becomes visible |
 //! |---|---|---|---|
-//! | `[hint]` | `Slot::store`, `Hints::note` | the end of `wide::candidates` | that the generation is odd |
+//! | `[hint]` | `Slot::store`, `Hints::note` | the end of `machine::candidates` | that the generation is odd |
 //! | `[generation]` | `Change::drop` | `Hints::generation` | all slots, shadows and tags of the change |
 
-use crate::entry::{HASH, Key, hash_short, value_in_fixed};
-use crate::list::{Head, Slot};
+use crate::entry::{Key, value_in_fixed};
+use crate::machine::{self, GROUP, Group, LANE, Lanes, Side};
+use crate::slot::{Head, Slot};
 use crate::sync::{self, AtomicPtr, AtomicU16, AtomicUsize, Ordering};
-use crate::wide::{self, LANE, Lanes, Side, TAIL};
+use crate::text::{HASH, Keyed, TAIL, hash_short};
 use core::ffi::c_char;
+use core::ops::Range;
 use core::ptr::{self, NonNull};
-
-/// Slots that are looked at together. The capacity of an array is a multiple.
-pub(crate) use crate::wide::GROUP;
 
 /// Slots from which on it pays to ask what the processor can do: a read then saves about 100 ns.
 const WIDE: usize = 1024;
@@ -59,45 +59,38 @@ pub(crate) struct Hint {
 
 /// Hints for the slots from `slots` on; they describe themselves.
 ///
-/// Invariant: `end` slots, shadows and tags exist, aligned for their groups, as long as this may be read.
+/// Invariant: `end` slots, shadows and tags exist, the latter two aligned for their groups, as long as this may be read.
 #[repr(C, align(64))]
 #[derive(Debug)]
 pub(crate) struct Hints {
     slots: NonNull<Slot>,
     shadows: *const AtomicPtr<c_char>,
     tags: *const AtomicU16,
-    /// The slots that belong to the list are among those from `start` to `end`.
-    start: usize,
     end: usize,
     /// Changes begun and changes done. Only under the update lock.
     generation: AtomicUsize,
-    /// See [`wide::has_wider`].
+    /// Entries from this address on are compared byte by byte.
+    limit: usize,
+    /// See [`machine::has_wider`].
     wider: bool,
 }
 
 impl Hints {
-    /// Hints for `end` slots, none of which has one yet.
+    /// Hints for `end` slots, none of which has one yet. Fixed entries from the address `limit` on are not readable for
+    /// [`BEYOND`](crate::text::BEYOND) bytes from their `=` on.
     ///
     /// # Safety
-    /// - `end` slots, shadows and tags exist, aligned to 16 bytes, as long as the hints are used, and nobody else knows the shadows and
-    ///   tags yet; `end` is a multiple of [`GROUP`].
-    /// - The memory from `start` on up to the terminator is that of slots.
+    /// - `end` slots, shadows and tags exist, the latter two aligned to 16 bytes, as long as the hints are used, and nobody else knows
+    ///   the shadows and tags yet; `end` is a multiple of [`GROUP`].
     pub(crate) unsafe fn new(
         slots: NonNull<Slot>,
         shadows: *const AtomicPtr<c_char>,
         tags: *const AtomicU16,
-        start: usize,
         end: usize,
+        limit: usize,
     ) -> Hints {
-        let hints = Hints {
-            slots,
-            shadows,
-            tags,
-            start,
-            end,
-            generation: AtomicUsize::new(0),
-            wider: end >= WIDE && wide::has_wider(),
-        };
+        let wider = end >= WIDE && machine::has_wider();
+        let hints = Hints { slots, shadows, tags, end, generation: AtomicUsize::new(0), limit, wider };
         for i in 0..end {
             // Relaxed: nobody knows the hints before Release [hints] in `inherited`.
             hints.shadow(i).store(no_shadow(ptr::null_mut()), Ordering::Relaxed);
@@ -105,26 +98,31 @@ impl Hints {
         hints
     }
 
+    /// Slots, the terminator and what fills the last group included.
+    pub(crate) fn slots_in_groups(&self) -> usize {
+        self.end
+    }
+
     #[inline(always)]
-    pub(crate) fn slots(&self) -> *const Slot {
+    fn slots(&self) -> *const Slot {
         self.slots.as_ptr()
     }
 
+    /// Group number `first / GROUP`.
+    ///
+    /// # Safety
+    /// - `first` is a multiple of [`GROUP`], below `end`.
     #[inline(always)]
-    pub(crate) fn shadows(&self) -> *const AtomicPtr<c_char> {
-        self.shadows
-    }
-
-    #[inline(always)]
-    pub(crate) fn tags(&self) -> *const AtomicU16 {
-        self.tags
-    }
-
-    /// See [`wide::has_wider`].
-    #[cfg_attr(any(loom, miri, not(target_arch = "x86_64")), allow(dead_code))]
-    #[inline(always)]
-    pub(crate) fn wider(&self) -> bool {
-        self.wider
+    unsafe fn group(&self, first: usize) -> Group {
+        // SAFETY: the caller's promise, and the invariant.
+        unsafe {
+            Group {
+                slots: self.slots().add(first).cast(),
+                shadows: self.shadows.add(first),
+                tags: self.tags.add(first),
+                wider: self.wider,
+            }
+        }
     }
 
     #[inline(always)]
@@ -141,7 +139,7 @@ impl Hints {
     }
 
     #[inline(always)]
-    fn slot(&self, i: usize) -> &Slot {
+    pub(crate) fn slot(&self, i: usize) -> &Slot {
         debug_assert!(i < self.end);
         // SAFETY: as above.
         unsafe { self.slots.add(i).as_ref() }
@@ -153,7 +151,7 @@ impl Hints {
         // What is no multiple becomes huge, and so does what lies below.
         let i =
             slot.addr().wrapping_sub(self.slots().addr()).rotate_right(size_of::<Slot>().trailing_zeros());
-        (self.start <= i && i < self.end).then_some(i)
+        (i < self.end).then_some(i)
     }
 
     /// The generation, or `None` while a change is going on.
@@ -162,7 +160,7 @@ impl Hints {
         // Acquire [generation]: pairs with Release in `Change::drop`. Who sees a change ended sees what it changed.
         // Without it loom `a_bystander_survives_a_group_load` fails.
         let generation = self.generation.load(Ordering::Acquire);
-        generation.is_multiple_of(2).then_some(generation)
+        (generation % 2 == 0).then_some(generation)
     }
 
     /// True if no change began since the generation was `before`.
@@ -179,11 +177,11 @@ impl Hints {
     /// # Safety
     /// - `head` is that of a proper list; `name` is a name ([`Name::bytes`](crate::entry::Name::bytes)).
     #[inline(always)]
-    pub(crate) unsafe fn find(&self, head: &Head, name: &[u8]) -> *const c_char {
+    pub(crate) unsafe fn find(&self, head: &Head, name: &[u8], keys: Keyed) -> *const c_char {
         // What is rare is a call at the end, so that it costs the rest nothing.
         if name.len() > TAIL {
             // SAFETY: the caller's promise.
-            return unsafe { self.find_slowly(head, name) };
+            return unsafe { self.find_slowly(head, name, keys) };
         }
         // The generation first: a change between the two loads counts, too.
         let (Some(before), Some(first)) = (self.generation(), self.index(head.load())) else {
@@ -191,9 +189,12 @@ impl Hints {
             return unsafe { scan(head, name) };
         };
         // SAFETY: `first` is one of these slots; a name is not empty.
-        let mut search = unsafe { Search::new(self, first, hash_short(name), Side::Reader) };
+        let mut search = unsafe { Search::new(self, first, hash_short(name, keys), Side::Reader) };
         // SAFETY: no null slot was met yet.
-        let i = unsafe { search.next() };
+        let Some(i) = (unsafe { search.next() }) else {
+            // SAFETY: the caller's promise.
+            return unsafe { scan(head, name) };
+        };
         let entry = self.slot(i).load();
         if !entry.is_null() && self.is_fixed(i, entry) {
             // SAFETY: H1; which pointers are shadows does not change over time.
@@ -205,7 +206,7 @@ impl Hints {
             return ptr::null();
         }
         // SAFETY: as this function; `i` is a candidate.
-        unsafe { self.find_from(head, name, i, before) }
+        unsafe { self.find_from(head, name, keys, i, before) }
     }
 
     /// The same, however long the name is.
@@ -213,11 +214,11 @@ impl Hints {
     /// # Safety
     /// - as there.
     #[inline(never)]
-    unsafe fn find_slowly(&self, head: &Head, name: &[u8]) -> *const c_char {
+    unsafe fn find_slowly(&self, head: &Head, name: &[u8], keys: Keyed) -> *const c_char {
         // SAFETY: the caller's promise.
         unsafe {
             match (self.generation(), self.index(head.load())) {
-                (Some(before), Some(first)) => self.find_from(head, name, first, before),
+                (Some(before), Some(first)) => self.find_from(head, name, keys, first, before),
                 _ => scan(head, name),
             }
         }
@@ -228,22 +229,29 @@ impl Hints {
     /// # Safety
     /// - as there; `i` is one of these slots, at or above the first.
     #[inline(never)]
-    unsafe fn find_from(&self, head: &Head, name: &[u8], i: usize, before: usize) -> *const c_char {
+    unsafe fn find_from(
+        &self,
+        head: &Head,
+        name: &[u8],
+        keys: Keyed,
+        i: usize,
+        before: usize,
+    ) -> *const c_char {
         // SAFETY: the caller's promise: a name, and a slot of the list.
-        match unsafe { self.named(i, Key::of_name(name), Side::Reader) }.next() {
+        match unsafe { self.named(i, Key::of_name(name, keys), Side::Reader) }.next() {
             // SAFETY: an entry of that name: its value follows.
-            Some((_, entry)) => unsafe { entry.add(name.len() + 1) },
+            Some(place) => unsafe { place.entry.add(name.len() + 1) },
             None if self.is_still(before) => ptr::null(),
             // SAFETY: the caller's promise.
             None => unsafe { scan(head, name) },
         }
     }
 
-    /// True if slot `i` is known to hold `entry`, a fixed one (H1).
+    /// True if slot `i` is known to hold `entry`, a fixed one, all of which can be compared at once (H1).
     #[inline(always)]
     fn is_fixed(&self, i: usize, entry: *mut c_char) -> bool {
         // Relaxed: a pointer to compare with; the entry came through `Slot::load`.
-        self.shadow(i).load(Ordering::Relaxed) == entry
+        self.shadow(i).load(Ordering::Relaxed) == entry && entry.addr() < self.limit
     }
 
     /// Looks for all entries of that name, in the list at `head`, without the lock. `None` if only a plain scan can tell.
@@ -254,33 +262,35 @@ impl Hints {
         &'a self,
         head: &Head,
         key: Key<'a>,
-        is_enough: impl Fn(Option<*const c_char>) -> bool,
+        is_enough: impl Fn(Option<Place>) -> bool,
     ) -> Option<Look<'a>> {
         let generation = self.generation()?;
         let first = head.load();
         let start = self.index(first)?;
         // SAFETY: the caller's promise; `start` is one of these slots.
         let mut named = unsafe { self.named(start, key, Side::Reader) };
-        let mut look = Look { hints: self, first, generation, places: None, is_done: false };
-        match named.next() {
-            Some(place) if !is_enough(Some(place.1)) => {
-                look.places = Some((place, named.last().unwrap_or(place)))
-            }
-            found if self.is_still(generation) => {
-                look.is_done = is_enough(found.map(|(_, entry)| entry.cast_const()))
-            }
-            _ => return None,
+        let found = named.next();
+        let done = Look { hints: self, first, generation, found: Found::default(), is_done: true };
+        if found.is_some() && is_enough(found) {
+            return Some(done);
         }
-        Some(look)
+        let last = found.map(|first| named.by_ref().last().unwrap_or(first));
+        let places = found.zip(last);
+        if !self.is_still(generation) {
+            return None;
+        }
+        let is_done = found.is_none() && is_enough(None);
+        Some(Look { found: Found { places, end: named.end() }, is_done, ..done })
     }
 
-    /// The slots from slot `start` on whose entry has that name, with their entries, up to the end of the list.
+    /// The places from slot `start` on whose entry has that name, up to the end of the list.
     ///
     /// # Safety
     /// - slot `start` is one of a proper list.
     pub(crate) unsafe fn named<'a>(&'a self, start: usize, key: Key<'a>, side: Side) -> Named<'a> {
         // SAFETY: the caller's promise.
-        Named { search: unsafe { Search::start(self, start, key.hash, side) }, key, ended: false }
+        let search = unsafe { Search::start(self, start, key.hash, side) };
+        Named { search, key, beyond: ptr::null(), end: ptr::null() }
     }
 
     /// A change of the list begins; it ends when the result is dropped. Under the update lock.
@@ -289,6 +299,18 @@ impl Hints {
         // Relaxed: the Release stores of the change come after it.
         self.generation.store(odd, Ordering::Relaxed);
         Change { generation: &self.generation, odd }
+    }
+
+    /// True if no change was broken off, as one is in the child of a process that was forked in the middle of it. Under the update lock.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        sync::own_count(&self.generation) % 2 == 0
+    }
+
+    /// From now on a miss in these hints is not believed: others are kept up to date instead. Under the update lock, before the first
+    /// change to the list.
+    pub(crate) fn retire(&self) {
+        // Relaxed: as in `change`.
+        self.generation.store(1, Ordering::Relaxed);
     }
 
     /// Notes what is stored into slot `i`. Under the update lock, during a change.
@@ -301,14 +323,33 @@ impl Hints {
         // Relaxed: who passes over the slot on its account saw the slot's own store, too, or the tag's.
         // mutant survives: delayed behind the tag, it falls in the same change
         self.shadow(i).store(shadow, Ordering::Relaxed);
-        // Release [hint]: pairs with the Acquire at the end of `wide::candidates`. Who sees this sees the generation odd.
+        // Release [hint]: pairs with the Acquire at the end of `machine::candidates`. Who sees this sees the generation odd.
         // Without it loom `a_bystander_survives_a_group_load` fails.
         self.tag(i).store(tag, Ordering::Release);
     }
 
-    /// Whether the `entry` in `slot` is fixed, if the slot is one of these. Under the update lock.
-    pub(crate) fn knows(&self, slot: *const Slot, entry: *mut c_char) -> Option<bool> {
-        self.index(slot).map(|i| sync::own(self.shadow(i)) == entry)
+    /// Moves what is known of these slots up by one slot. For a process with one thread, during a change.
+    #[cfg(not(loom))]
+    pub(crate) fn shift_up(&self, slots: Range<usize>) {
+        debug_assert!(slots.end < self.end);
+        // SAFETY: the invariant, for one slot more than these. Nobody else looks: there is one thread. (One that was hidden from us
+        // meets words that are whole, as this machine copies them, and the generation odd.)
+        unsafe {
+            let shadows: *mut *mut c_char = self.shadows.cast_mut().cast();
+            ptr::copy(shadows.add(slots.start), shadows.add(slots.start + 1), slots.len());
+            let tags: *mut u16 = self.tags.cast_mut().cast();
+            ptr::copy(tags.add(slots.start), tags.add(slots.start + 1), slots.len());
+        }
+    }
+
+    /// The same, one by one.
+    #[cfg(loom)]
+    pub(crate) fn shift_up(&self, slots: Range<usize>) {
+        for i in slots.rev() {
+            // Relaxed and Release: as in `note`.
+            self.shadow(i + 1).store(sync::own(self.shadow(i)), Ordering::Relaxed);
+            self.tag(i + 1).store(sync::own_tag(self.tag(i)), Ordering::Release);
+        }
     }
 
     /// True if slot `i` still holds the `entry` that was noted, and whether that is fixed. Under the update lock.
@@ -339,8 +380,11 @@ const REST: u32 = HASH.count_ones() - u16::BITS;
 
 /// These bits.
 pub(crate) fn rest(hash: u32) -> u16 {
-    (hash & !(!0 << REST)) as u16
+    (hash & RESTS) as u16
 }
+
+/// The mask of these bits. Two more of a `u16` are left to who keeps them.
+pub(crate) const RESTS: u32 = !(!0 << REST);
 
 /// [`Head::get`] for the cases in which the hints cannot tell.
 ///
@@ -353,70 +397,115 @@ unsafe fn scan(head: &Head, name: &[u8]) -> *const c_char {
     unsafe { head.get(name) }.unwrap_or(ptr::null())
 }
 
-/// The slots whose entry has a name, and the entries.
+/// A slot, and what was in it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) slot: *const Slot,
+    pub(crate) entry: *mut c_char,
+    /// True if the entry is known to be fixed.
+    pub(crate) fixed: bool,
+}
+
+/// The first and the last place of a name, and where the list ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
+    pub(crate) places: Option<(Place, Place)>,
+    /// The terminator.
+    pub(crate) end: *const Slot,
+}
+
+impl Default for Found {
+    fn default() -> Found {
+        Found { places: None, end: ptr::null() }
+    }
+}
+
+/// The places of a name.
 pub(crate) struct Named<'a> {
     search: Search<'a>,
     key: Key<'a>,
-    ended: bool,
+    /// The next slot behind the last group; null as long as the search is before it.
+    beyond: *const Slot,
+    /// The terminator, once it was met.
+    end: *const Slot,
+}
+
+impl Named<'_> {
+    /// The terminator, once the iterator ended.
+    pub(crate) fn end(&self) -> *const Slot {
+        self.end
+    }
+
+    /// The next candidate: its slot, and its number if it has one.
+    fn candidate(&mut self) -> (*const Slot, Option<usize>) {
+        if self.beyond.is_null() {
+            // SAFETY: no null slot was met yet.
+            match unsafe { self.search.step() } {
+                Some(i) => return (self.search.hints.slot(i), Some(i)),
+                None => self.beyond = self.search.hints.slots().wrapping_add(self.search.hints.end),
+            }
+        }
+        let slot = self.beyond;
+        self.beyond = slot.wrapping_add(1);
+        (slot, None)
+    }
 }
 
 impl Iterator for Named<'_> {
-    type Item = (*const Slot, *mut c_char);
+    type Item = Place;
 
-    fn next(&mut self) -> Option<Self::Item> {
-        while !self.ended {
-            // SAFETY: no null slot was met yet.
-            let i = unsafe { self.search.step() };
-            let (hints, slot) = (self.search.hints, self.search.hints.slot(i));
-            let entry = if self.search.side == Side::Reader { slot.load() } else { slot.own() };
-            self.ended = entry.is_null();
+    fn next(&mut self) -> Option<Place> {
+        while self.end.is_null() {
+            let (slot, i) = self.candidate();
+            // SAFETY: a slot of the list: the terminator was not met yet (L1).
+            let at = unsafe { &*slot };
+            let entry = if self.search.side == Side::Reader { at.load() } else { at.own() };
+            if entry.is_null() {
+                self.end = slot;
+                break;
+            }
+            let fixed = i.is_some_and(|i| self.search.hints.is_fixed(i, entry));
             // SAFETY: L2, L4: an entry of the list; H1.
-            let hit = !self.ended
-                && unsafe {
-                    if hints.is_fixed(i, entry) {
-                        value_in_fixed(entry, self.key.name).is_some()
-                    } else {
-                        self.key.value_in(entry).is_some()
-                    }
-                };
+            let hit = unsafe {
+                if fixed {
+                    value_in_fixed(entry, self.key.name).is_some()
+                } else {
+                    self.key.value_in(entry).is_some()
+                }
+            };
             if hit {
-                return Some((slot, entry));
+                return Some(Place { slot, entry, fixed });
             }
         }
         None
     }
 }
 
-/// A slot and what was in it.
-pub(crate) type Place = (*const Slot, *mut c_char);
-
 /// What a writer finds before it takes the lock. Under the lock it counts only if no change was made since.
 pub(crate) struct Look<'a> {
     hints: &'a Hints,
     first: *const Slot,
     generation: usize,
-    /// The first and the last slot of the name.
-    pub(crate) places: Option<(Place, Place)>,
+    found: Found,
     /// True if what was found is enough: then there is nothing to do.
     pub(crate) is_done: bool,
 }
 
 impl Look<'_> {
-    /// The first and the last slot of the name, if nothing changed since: the list is the one that was looked at, no change was made, and
+    /// What was found, if nothing changed since: the list is the one that was looked at, no change was made, and
     /// the program has not stored into these slots. Under the update lock.
     #[inline]
-    pub(crate) fn still(
-        &self,
-        hints: Option<&Hints>,
-        first: *const Slot,
-    ) -> Option<Option<(*const Slot, *const Slot)>> {
+    pub(crate) fn still(&self, hints: &Hints, first: *const Slot) -> Option<Found> {
+        let Found { places, end } = self.found;
         // SAFETY: slots of ours.
-        let holds = |(slot, entry): Place| unsafe { &*slot }.own() == entry;
-        let same = hints.is_some_and(|hints| ptr::eq(hints, self.hints))
+        let holds = |place: Place| unsafe { &*place.slot }.own() == place.entry;
+        let same = ptr::eq(hints, self.hints)
             && first == self.first
             && sync::own_count(&self.hints.generation) == self.generation
-            && self.places.is_none_or(|(first, last)| holds(first) && holds(last));
-        same.then(|| self.places.map(|(first, last)| (first.0, last.0)))
+            && places.is_none_or(|(first, last)| holds(first) && holds(last))
+            // SAFETY: as above.
+            && unsafe { end.as_ref() }.is_some_and(|end| end.own().is_null());
+        same.then_some(self.found)
     }
 }
 
@@ -449,29 +538,31 @@ impl<'a> Search<'a> {
     unsafe fn new(hints: &'a Hints, first: usize, hash: u32, side: Side) -> Search<'a> {
         let (group, tag) = (first - first % GROUP, tag(hash));
         // SAFETY: the invariant of `Hints`: whole groups.
-        let found = unsafe { wide::candidates(hints, group, first, tag, side) };
+        let found = unsafe { machine::candidates(hints.group(group), first - group, tag, side) };
         Search { hints, side, tag, group, found }
     }
 
-    /// The next candidate.
+    /// The next candidate; `None` if there is no group left, as the program has written over the terminator.
     ///
     /// # Safety
     /// - no slot that this returned was null.
     #[inline(always)]
-    unsafe fn next(&mut self) -> usize {
+    unsafe fn next(&mut self) -> Option<usize> {
         while self.found == 0 {
             self.group += GROUP;
-            debug_assert!(self.group < self.hints.end);
+            if self.group >= self.hints.end {
+                return None;
+            }
             // SAFETY: H2, L1: a null slot is a candidate, and the search ends there: this group is one of the array's.
-            self.found = unsafe { wide::candidates(self.hints, self.group, self.group, self.tag, self.side) };
+            self.found = unsafe { machine::candidates(self.hints.group(self.group), 0, self.tag, self.side) };
         }
         let lane = self.found.trailing_zeros() as usize / LANE;
         // All bits up to this lane's, then out.
         self.found &= (!0 << LANE) << (lane * LANE);
-        self.group + lane
+        Some(self.group + lane)
     }
 
-    /// [`new`](Self::new) and [`next`](Self::next) for who has the time to call them: they are long.
+    /// [`new`](Self::new) for who has the time to call it: it is long.
     ///
     /// # Safety
     /// - as there.
@@ -486,7 +577,7 @@ impl<'a> Search<'a> {
     /// # Safety
     /// - as for [`next`](Self::next).
     #[inline(never)]
-    unsafe fn step(&mut self) -> usize {
+    unsafe fn step(&mut self) -> Option<usize> {
         // SAFETY: the caller's promise.
         unsafe { self.next() }
     }

@@ -6,8 +6,8 @@
 //!
 //! - It makes no system call, takes no lock, and is done by at most one thread, once. Who finds it begun (another thread; a signal
 //!   handler that interrupted the builder) scans. It ends after a bounded number of steps, so reads stay wait-free.
-//! - The kernel's list is read as it is: its slots may be stored to by the program, and describe themselves (see `hints`). We never
-//!   store to it, so its generation stays even.
+//! - The kernel's list is read as it is: its slots may be stored to by the program, and describe themselves (see `hints`). Before we store to
+//!   it for the first time, its hints are retired, and others, which the writers keep, take their place.
 //! - Only that list: it stays readable for ever, also around its ends. A list of the program's own may be freed.
 //! - Nothing here is wiped in a forked child: its list, strings and arrays are copies of its parent's, so the hints hold, and a child that
 //!   returns from a signal handler into a search or into the building goes on as if nothing had happened. A child that another thread
@@ -18,15 +18,19 @@
 //! |---|---|---|---|
 //! | `[hints]` | `Inherited::show`, `Inherited::build` | `Inherited::hints` | the header, shadow and tag of each slot |
 
-use crate::entry;
-use crate::hints::{GROUP, Hint, Hints};
-use crate::list::{Slot, slots};
-use crate::sync::{self, AtomicPtr, AtomicU16, AtomicUsize, Ordering, const_new};
-use crate::wide::BEYOND;
+use crate::array::Array;
+use crate::entry::Key;
+use crate::error::Stop;
+use crate::hints::{Hint, Hints};
+use crate::keep::Strings;
+use crate::machine::GROUP;
+use crate::slot::{Slot, slots};
+use crate::sync::{self, AtomicPtr, AtomicU16, AtomicUsize, Ordering, byte, const_new};
+use crate::text::{self, BEYOND, Keyed, Keys};
+use crate::threads::Threads;
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char};
 use core::mem::MaybeUninit;
-use core::ops::Range;
 use core::ptr::{self, NonNull};
 
 /// Slots of the longest list that gets hints without a change. Its 160 KiB are untouched memory until then.
@@ -36,21 +40,23 @@ const LEAST: usize = if cfg!(loom) { 2 } else { 1 << 11 };
 /// Slots to scan for each slot of the list. Hashing a name costs about as much as scanning so many slots.
 const TIMES: usize = if cfg!(loom) { 1 } else { 32 };
 
-/// What readers search by; all zero at first. Whole pages, so that what follows begins on a page of its own: see `process`.
-#[cfg_attr(not(any(loom, target_arch = "aarch64")), repr(C, align(4096)))]
-#[cfg_attr(all(target_arch = "aarch64", not(loom)), repr(C, align(65536)))]
+/// What readers use; all zero at first. Whole pages, so that what follows begins on a page of its own: see `process`.
+#[cfg_attr(not(any(loom, target_arch = "aarch64", target_arch = "powerpc64")), repr(C, align(4096)))]
+#[cfg_attr(all(any(target_arch = "aarch64", target_arch = "powerpc64"), not(loom)), repr(C, align(65536)))]
 #[cfg_attr(loom, repr(C))]
 pub(crate) struct Inherited {
     /// The hints of the newest array of ours; before there is one, those that were built here; or null.
     shown: AtomicPtr<Hints>,
+    pub(crate) threads: Threads,
+    pub(crate) keys: Keys,
     /// Slots scanned while there were no hints.
     scanned: AtomicUsize,
     /// The number at which they are worth their cost, or 0: not known yet.
     due: AtomicUsize,
     /// Not 0 once a thread has begun.
     begun: AtomicUsize,
-    /// Where the kernel's strings start, or 0: not known.
-    strings: AtomicUsize,
+    /// See [`limit`](Inherited::limit); 0: not known.
+    limit: AtomicUsize,
     /// For who began.
     room: UnsafeCell<MaybeUninit<Room>>,
 }
@@ -78,10 +84,12 @@ const_new! {
     pub(crate) fn new() -> Inherited {
         Inherited {
             shown: AtomicPtr::new(ptr::null_mut()),
+            threads: Threads::new(),
+            keys: Keys::new(),
             scanned: AtomicUsize::new(0),
             due: AtomicUsize::new(0),
             begun: AtomicUsize::new(0),
-            strings: AtomicUsize::new(0),
+            limit: AtomicUsize::new(0),
             room: UnsafeCell::new(MaybeUninit::zeroed()),
         }
     }
@@ -98,11 +106,20 @@ impl Inherited {
         unsafe { hints.as_ref() }
     }
 
-    /// Makes these the hints to search by. Under the update lock.
+    /// Makes these the hints to search by, unless they are. Those that a reader built are retired: the list may be changed now.
+    /// Under the update lock.
     pub(crate) fn show(&self, hints: &Hints) {
-        let hints = ptr::from_ref(hints).cast_mut();
-        // Release [hints]: pairs with Acquire in `hints`. Without it loom `new_hints_are_seen_whole` fails.
-        self.shown.store(hints, Ordering::Release);
+        // Relaxed: an address to compare with.
+        if ptr::eq(self.shown.load(Ordering::Relaxed), hints) {
+            return;
+        }
+        // AcqRel [hints]: Release pairs with Acquire in `hints`. Without it loom `new_hints_are_seen_whole` fails. Acquire: with Release in
+        // `build`, whose hints are retired here. An exchange: a reader may show what it built at this moment.
+        let before = self.shown.swap(ptr::from_ref(hints).cast_mut(), Ordering::AcqRel);
+        if ptr::eq(before, self.room.get().cast()) {
+            // SAFETY: shown, so built, for ever.
+            unsafe { &*before }.retire();
+        }
     }
 
     /// True if there is nothing left to count for.
@@ -136,111 +153,167 @@ impl Inherited {
         }
     }
 
-    /// Where the kernel put the strings of the environment. Empty as long as its list, from the start, has not been seen: the arguments are
-    /// there, too, and a program may hand these to `putenv` and rename them.
-    ///
-    /// # Safety
-    /// - `first` is null or points into a proper list with `len` entries.
-    pub(crate) unsafe fn strings(&self, first: *const Slot, len: usize) -> Range<usize> {
-        let all = sync::initial_strings();
-        if cfg!(loom) {
-            return all;
+    /// The address from which on the kernel's strings cannot be compared many bytes at once: from where their names end, fewer than
+    /// [`BEYOND`] bytes are readable. (Above them come the file name and a word, and the stack ends.)
+    pub(crate) fn limit(&self) -> usize {
+        let strings = sync::initial_strings();
+        if cfg!(loom) || strings.is_empty() {
+            return usize::MAX;
         }
         // Relaxed, both: the same number, whoever finds it out.
-        let start = match self.strings.load(Ordering::Relaxed) {
-            // SAFETY: the caller's promise.
-            0 => match unsafe { if is_initial(first, len) { end_of_arguments(first, &all) } else { None } } {
-                Some(start) => start,
-                None => return 0..0,
-            },
-            start => start,
-        };
-        self.strings.store(start, Ordering::Relaxed);
-        start..all.end
+        let mut limit = self.limit.load(Ordering::Relaxed);
+        if limit == 0 {
+            let end = sync::initial_end(&strings);
+            // SAFETY: within the kernel's strings.
+            let before = |at: usize| unsafe { byte(ptr::with_exposed_provenance(at - 1)) };
+            limit = strings.end;
+            while limit > strings.start {
+                // The string that ends there.
+                let mut at = limit - 1;
+                while at > strings.start && before(at) != 0 {
+                    at -= 1;
+                }
+                // SAFETY: as above: a string that ends below the file name.
+                let name = unsafe { text::length(ptr::with_exposed_provenance(at)) };
+                if at + name + BEYOND <= end {
+                    break;
+                }
+                limit = at;
+            }
+            self.limit.store(limit, Ordering::Relaxed);
+        }
+        limit
     }
 
     /// # Safety
     /// - the list at `first` is a proper one with `len` entries, as far as its owner did not shorten it meanwhile; nobody else uses
     ///   the room.
     unsafe fn build(&self, first: *const Slot, len: usize) {
-        // SAFETY: the caller's promise.
-        let strings = unsafe { self.strings(first, len) };
-        let start = first.addr() / size_of::<Slot>() % GROUP;
-        let end = (start + len + 1).next_multiple_of(GROUP);
+        let end = (len + 1).next_multiple_of(GROUP);
         // SAFETY: the caller's promise.
         if !unsafe { is_initial(first, len) } || end > MOST {
             return;
         }
+        let (keys, limit) = (self.keys.get(), self.limit());
         let room: *mut Room = self.room.get().cast();
-        // SAFETY: only we use the room. The groups at both ends of the list begin and end on its pages.
+        // SAFETY: only we use the room. Whole groups from the first slot on are readable: see `is_initial`.
         let hints = unsafe {
             let (tags, shadows) = (&raw mut (*room).tags, &raw mut (*room).shadows);
             sync::place(tags.cast(), MOST, || AtomicU16::new(0));
             sync::place(shadows.cast(), MOST, || AtomicPtr::<c_char>::new(ptr::null_mut()));
-            let Some(slots) = NonNull::new(first.wrapping_sub(start).cast_mut()) else { return };
+            let Some(slots) = NonNull::new(first.cast_mut()) else { return };
             let hints = &raw mut (*room).hints;
-            hints.write(Hints::new(slots, shadows.cast(), tags.cast(), start, end));
+            hints.write(Hints::new(slots, shadows.cast(), tags.cast(), end, limit));
             &*hints
         };
         // SAFETY: the caller's promise.
-        for (i, (_, entry)) in unsafe { slots(first) }.take(len).enumerate() {
-            // SAFETY: L2: an entry of the list.
-            let (hash, fixed) = unsafe { (entry::name_hash(entry), is_fixed(&strings, entry)) };
-            hints.note(start + i, entry, Some(Hint { hash, fixed }));
-        }
+        unsafe { known(first, len, keys) }.for_each(|(i, entry, hint)| hints.note(i, entry, Some(hint)));
         let hints = ptr::from_ref(hints).cast_mut();
         sync::wrote(hints);
         // Release [hints]: pairs with Acquire in `hints`. Without it loom `hints_of_readers_are_seen_whole` fails. Not a store: a writer's
         // array is never replaced. Relaxed on failure: nothing is read.
         _ = self.shown.compare_exchange(ptr::null_mut(), hints, Ordering::Release, Ordering::Relaxed);
     }
+
+    /// The entries that a reader found to be fixed, of the kernel's list as it was then. Under the update lock.
+    pub(crate) fn built(&self) -> impl Iterator<Item = *mut c_char> {
+        // Acquire [hints]: as in `hints`.
+        let shown = self.shown.load(Ordering::Acquire);
+        let room: *const Hints = self.room.get().cast();
+        // SAFETY: shown, so built, for ever.
+        let hints = ptr::eq(shown, room).then(|| unsafe { &*room });
+        hints.into_iter().flat_map(|hints| {
+            let slots = (0..hints.slots_in_groups()).map(|i| (i, hints.slot(i).load()));
+            let entries = slots.take_while(|(_, entry)| !entry.is_null());
+            entries.filter(|&(i, entry)| hints.noted(i, entry) == Some(true)).map(|(_, entry)| entry)
+        })
+    }
+
+    /// A header and notes for the kernel's list, if the one at `first` is that, with `len` entries. Under the update lock.
+    ///
+    /// # Safety
+    /// - `first` is null or points into a proper list with `len` entries.
+    pub(crate) unsafe fn describe<'a>(
+        &self,
+        strings: &Strings,
+        first: *const Slot,
+        len: usize,
+    ) -> Result<Option<&'a Array>, Stop> {
+        // SAFETY: the caller's promise.
+        if !unsafe { is_initial(first, len) } {
+            return Ok(None);
+        }
+        let Some(slots) = NonNull::new(first.cast_mut()) else { return Ok(None) };
+        let bytes = Array::bytes(len + 1, false).ok_or(Stop::Memory(usize::MAX))?;
+        let at = strings.take(bytes, align_of::<Array>())?;
+        // SAFETY: K1; `take` gave `bytes` bytes, aligned. The kernel's list stays, and so does what lies around it: see `is_initial`.
+        let array = unsafe { Array::over(at, slots, len, self.limit()) };
+        // SAFETY: the caller's promise.
+        unsafe { known(first, len, self.keys.get()) }
+            .for_each(|(i, entry, hint)| array.note(i, entry, Some(hint)));
+        sync::wrote(array.hints());
+        Ok(Some(array))
+    }
 }
 
-/// True if `entry` is one of the kernel's strings, and has a name. That name stays as it is, as long as the program does not rewrite the
-/// memory in which its environment came; who does that (to show a title) has moved the environment elsewhere before.
+/// The entries of the kernel's list, numbered, with what is known of each: it is fixed, if the list is as the kernel made it. Those
+/// without a name have a hash that means nothing.
 ///
 /// # Safety
-/// - `entry` is a readable NUL-terminated string.
-pub(crate) unsafe fn is_fixed(strings: &Range<usize>, entry: *const c_char) -> bool {
+/// - the list at `first` is the kernel's, with `len` entries or fewer.
+unsafe fn known(
+    first: *const Slot,
+    len: usize,
+    keys: Keyed,
+) -> impl Iterator<Item = (usize, *mut c_char, Hint)> {
     // SAFETY: the caller's promise.
-    let name = || unsafe { entry::name_of(entry) };
-    strings.contains(&entry.addr())
-        && name().is_some_and(|name| strings.contains(&(entry.addr() + name.len() + BEYOND)))
+    let (fixed, entries) = unsafe { (is_whole(first, len), slots(first).take(len).enumerate()) };
+    entries.map(move |(i, (_, entry))| {
+        // SAFETY: L2: an entry of the list.
+        let key = unsafe { Key::of(entry, keys) };
+        let hash = key.map_or_else(|| keys.hash_number(entry.addr()), |key| key.hash);
+        (i, entry, Hint { hash, fixed })
+    })
 }
 
-/// True if this is the kernel's list to its end: the auxiliary vector begins behind the terminator, and little else lies between it and
-/// the initial strings. (A list that the program cut short has too few hints when it is made whole again.)
+/// True if the list at `first` is the kernel's to its end: the auxiliary vector begins behind the terminator, and little else lies between it
+/// and the initial strings. (A list that the program cut short has too few hints when it is made whole again.) Then whole groups of slots from
+/// the first one on are readable.
 ///
 /// # Safety
 /// - `first` is null or points into a proper list with `len` entries.
 unsafe fn is_initial(first: *const Slot, len: usize) -> bool {
     const BETWEEN: usize = 4096;
+    if cfg!(loom) {
+        return !sync::initial_strings().is_empty();
+    }
+    let strings = sync::initial_strings();
     let end = first.addr() + (len + 1) * size_of::<Slot>();
+    let near = !first.is_null() && strings.start.wrapping_sub(end) < BETWEEN;
     // A key of that vector is a small number. Behind a cut there is an address, or null.
     // SAFETY: so near below the strings, the stack goes on.
     let is_key = || (1..BETWEEN).contains(&unsafe { &*first.add(len + 1) }.load().addr());
-    cfg!(loom) || !first.is_null() && sync::initial_strings().start.wrapping_sub(end) < BETWEEN && is_key()
+    near && is_key() && end + GROUP * size_of::<Slot>() <= strings.end
 }
 
-/// Where the strings of the environment start, behind those of the arguments, if `first` is the start of the kernel's list: the
-/// arguments' pointers lie below it, ended by null, and their number below these.
+/// True if the strings of the kernel's list lie one behind the other, up to the file name: then they are the kernel's, each from its start, and
+/// nobody has cut one. Their names stay as they are, as long as the program does not rewrite the memory in which its environment
+/// came; who does that (to show a title) has moved the environment elsewhere before, or has its strings copied.
 ///
 /// # Safety
-/// - `first` is the start of the kernel's list, or of a part of it.
-unsafe fn end_of_arguments(first: *const Slot, strings: &Range<usize>) -> Option<usize> {
-    // SAFETY: the words below are pointers of the same list, or what is said above, down to the number.
-    let word = |i: usize| unsafe { &*first.sub(i) }.load();
-    if !word(1).is_null() {
-        return None;
+/// - the list at `first` is a proper one with `len` entries or fewer.
+unsafe fn is_whole(first: *const Slot, len: usize) -> bool {
+    let strings = sync::initial_strings();
+    // SAFETY: the caller's promise.
+    let mut entries = unsafe { slots(first) }.take(len).map(|(_, entry)| entry);
+    let Some(start) = entries.next() else { return false };
+    // SAFETY: L2: an entry of the list.
+    let end = |entry: *mut c_char| entry.addr() + unsafe { CStr::from_ptr(entry) }.count_bytes() + 1;
+    // SAFETY: within the kernel's strings.
+    let starts = || unsafe { byte(start.cast::<u8>().sub(1)) } == 0;
+    if cfg!(loom) {
+        return strings.contains(&start.addr());
     }
-    // None of them is null, unless the program removed it.
-    let mut words = (0..).map(|i| (i, word(i + 2).addr()));
-    let (count, _) = words.find(|&(i, word)| word == i || word == 0).filter(|(i, word)| i == word)?;
-    // The program may have moved them about, or put strings of its own there.
-    let ours = (2..count + 2).map(word).filter(|argument| strings.contains(&argument.addr()));
-    // SAFETY: an argument: a string that stays.
-    Some(
-        ours.map(|argument| argument.addr() + unsafe { CStr::from_ptr(argument) }.count_bytes() + 1)
-            .fold(strings.start, usize::max),
-    )
+    let last = entries.try_fold(end(start), |at, entry| (entry.addr() == at).then(|| end(entry)));
+    strings.contains(&start.addr()) && last == Some(strings.end) && starts()
 }

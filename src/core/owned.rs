@@ -1,9 +1,10 @@
-//! The list of an `Environ`: the array, the head and the moves of [`list`](crate::list), for an owner who gives memory back.
+//! The list of an `Environ`: an array of its own, for an owner who gives memory back.
 //!
-//! What a move unlinks is returned, to be retired: readers may still be in it (L4). Nobody but the owner moves the head, so
-//! no move is ever refused. Readers of an `Environ` use its index; the list itself is read under the owner's lock.
+//! Nobody else moves its head or stores into it, and it is read under the owner's lock only (readers of names use the `Environ`'s index). So
+//! it needs no hints, no room above, and no care for stale readers: additions come first, and the first entry fills the gap of a removal.
+//! What is unlinked is returned, to be retired: somebody may hold a snapshot.
 
-use crate::list::{Array, Editor, Head, Kind, Moved, Slot};
+use crate::slot::{Head, Slot, own_slots};
 use crate::sync::{self, AtomicPtr, Ordering};
 use core::alloc::Layout;
 use core::ffi::c_char;
@@ -15,6 +16,21 @@ pub struct Owned {
     head: Head,
     /// The array, or null before the first add. Only under the owner's lock.
     array: AtomicPtr<Array>,
+}
+
+/// This header, then the slots; the last one is null.
+#[repr(C)]
+#[derive(Debug)]
+struct Array {
+    /// Slots, terminator included.
+    capacity: usize,
+}
+
+impl Array {
+    fn slot(&self, i: usize) -> *const Slot {
+        let start = ptr::from_ref(self).addr() + size_of::<Array>();
+        ptr::with_exposed_provenance::<Slot>(start).wrapping_add(i)
+    }
 }
 
 /// The memory of an array.
@@ -32,11 +48,13 @@ unsafe impl Send for Memory {}
 impl Memory {
     /// How to allocate an array of `capacity` slots, or `None` if no address space could hold it.
     pub fn layout(capacity: usize) -> Option<Layout> {
-        Layout::from_size_align(Array::bytes(capacity, Kind::Owned)?, align_of::<Array>()).ok()
+        let bytes = capacity.checked_mul(size_of::<Slot>())?.checked_add(size_of::<Array>())?;
+        Layout::from_size_align(bytes, align_of::<Array>().max(align_of::<Slot>())).ok()
     }
 
     fn of(array: &Array) -> Option<Memory> {
-        Some(Memory { at: NonNull::from(array).cast(), layout: Memory::layout(array.capacity())? })
+        let at = ptr::with_exposed_provenance_mut(ptr::from_ref(array).addr());
+        Some(Memory { at: NonNull::new(at)?, layout: Memory::layout(array.capacity)? })
     }
 }
 
@@ -63,15 +81,9 @@ impl Owned {
         unsafe { sync::own(&self.array).as_ref() }
     }
 
-    /// The right to change the list.
-    ///
-    /// # Safety
-    /// - the caller holds the owner's lock for the life of the editor.
-    unsafe fn editor(&self) -> Option<Editor<'_>> {
-        // SAFETY: the caller's promise; the array is ours.
-        let list = unsafe { Editor::live(&self.head, self.array()?) }?;
-        list.needs_no_sweep(); // no program has pointers into this list
-        Some(list)
+    fn start_at(&self, slot: *const Slot) {
+        // SAFETY: a slot of the array, which ends in null.
+        unsafe { self.head.assign(slot) };
     }
 
     /// Slots of the array, terminator included; and how many of them are free below the head. Under the owner's lock.
@@ -79,8 +91,10 @@ impl Owned {
     /// # Safety
     /// - the caller holds the owner's lock.
     pub unsafe fn room(&self) -> (usize, usize) {
-        // SAFETY: the caller's promise.
-        unsafe { self.editor() }.map_or((0, 0), |list| (list.array().capacity(), list.room()))
+        self.array().map_or((0, 0), |array| {
+            let free = (self.first().addr() - array.slot(0).addr()) / size_of::<Slot>();
+            (array.capacity, free)
+        })
     }
 
     /// The slots and their entries.
@@ -88,8 +102,8 @@ impl Owned {
     /// # Safety
     /// - the caller holds the owner's lock while the iterator is used.
     pub unsafe fn entries(&self) -> impl Iterator<Item = (*const Slot, *mut c_char)> + use<'_> {
-        // SAFETY: the caller's promise.
-        unsafe { self.editor() }.into_iter().flat_map(|list| list.slots())
+        // SAFETY: null, or a slot of the array, which ends in null.
+        unsafe { own_slots(self.first()) }
     }
 
     /// Adds `entry` in front and returns its slot.
@@ -98,11 +112,11 @@ impl Owned {
     /// - the caller holds the owner's lock; `room` tells of a free slot; `entry` is a string that stays until it is unlinked
     ///   and no reader can hold it.
     pub unsafe fn add(&self, entry: *mut c_char) -> *const Slot {
-        // SAFETY: the caller's promise.
-        if let Some(mut list) = unsafe { self.editor() } {
-            never(list.add(entry, None));
-        }
-        self.first()
+        let slot = self.first().wrapping_sub(1);
+        // SAFETY: the caller's promise: there is a free one.
+        unsafe { &*slot }.store(entry);
+        self.start_at(slot);
+        slot
     }
 
     /// Stores `entry` into `slot`, and so unlinks the entry that was there.
@@ -111,9 +125,7 @@ impl Owned {
     /// - as for [`add`](Self::add); `slot` holds an entry of the list.
     pub unsafe fn replace(&self, slot: *const Slot, entry: *mut c_char) {
         // SAFETY: the caller's promise.
-        if let Some(mut list) = unsafe { self.editor() } {
-            list.replace(slot, entry, None);
-        }
+        unsafe { &*slot }.store(entry);
     }
 
     /// Unlinks the entry in `slot`. Returns the entry that took its place there, if one did.
@@ -121,10 +133,13 @@ impl Owned {
     /// # Safety
     /// - the caller holds the owner's lock; `slot` holds an entry of the list.
     pub unsafe fn remove(&self, slot: *const Slot) -> Option<*mut c_char> {
-        // SAFETY: the caller's promise.
-        let mut list = unsafe { self.editor() }?;
-        let (first, mover) = list.slots().next()?;
-        never(list.remove(slot));
+        // SAFETY: the caller's promise: there is an entry, so also a first one.
+        let (first, mover) = unsafe { self.entries() }.next()?;
+        if first != slot {
+            // SAFETY: the caller's promise.
+            unsafe { &*slot }.store(mover);
+        }
+        self.start_at(first.wrapping_add(1));
         (first != slot).then_some(mover)
     }
 
@@ -133,9 +148,8 @@ impl Owned {
     /// # Safety
     /// - the caller holds the owner's lock.
     pub unsafe fn clear(&self) {
-        // SAFETY: the caller's promise.
-        if let Some(mut list) = unsafe { self.editor() } {
-            never(list.clear());
+        if let Some(array) = self.array() {
+            self.start_at(array.slot(array.capacity - 1));
         }
     }
 
@@ -146,27 +160,26 @@ impl Owned {
     /// - as for [`add`](Self::add), without the free slot; `at` is zeroed memory, allocated by `layout(capacity)`, nobody
     ///   else's, and `capacity` is larger than the length of the list by 2 at least.
     pub unsafe fn grow(&self, at: NonNull<u8>, capacity: usize, entry: *mut c_char) -> Option<Memory> {
-        // SAFETY: the caller's promise.
-        let fresh = unsafe { Array::place(at, capacity, Kind::Owned) };
-        // mutant survives: the list is read under the owner's lock only
-        // SAFETY: the caller's promise.
-        let old = match unsafe { self.editor() } {
-            Some(mut list) => {
-                let old = Memory::of(list.array());
-                never(list.grow(fresh, entry, None));
-                old
-            }
-            None => {
-                // SAFETY: the caller's promise.
-                let mut list = unsafe { Editor::private(&self.head, fresh) };
-                // mutant survives: the list is read under the owner's lock only
-                never(list.add(entry, None));
-                never(list.publish(ptr::null()));
-                None
-            }
+        let array: NonNull<Array> = at.cast();
+        array.as_ptr().expose_provenance();
+        // SAFETY: the caller's promise: all of it fits.
+        let (array, len) = unsafe {
+            array.write(Array { capacity });
+            let slots: *mut Slot = array.as_ref().slot(0).cast_mut();
+            sync::place(slots, capacity, Slot::new);
+            (array.as_ref(), self.entries().count())
         };
+        let first = array.slot(capacity - 2 - len);
+        // SAFETY: as above: `len + 1` slots lie between `first` and the last.
+        let entries = core::iter::once(entry).chain(unsafe { self.entries() }.map(|(_, entry)| entry));
+        for (i, entry) in entries.enumerate() {
+            // SAFETY: as above.
+            unsafe { &*first.wrapping_add(i) }.store(entry);
+        }
+        let old = self.array().and_then(Memory::of);
+        self.start_at(first);
         // Relaxed: only under the owner's lock.
-        self.array.store(ptr::from_ref(fresh).cast_mut(), Ordering::Relaxed);
+        self.array.store(ptr::from_ref(array).cast_mut(), Ordering::Relaxed);
         old
     }
 
@@ -174,9 +187,4 @@ impl Owned {
     pub fn memory(&mut self) -> Option<Memory> {
         Memory::of(self.array()?)
     }
-}
-
-/// Nobody else moves the head of an owned list.
-fn never<T>(moved: Result<T, Moved>) {
-    debug_assert!(moved.is_ok());
 }

@@ -29,7 +29,7 @@
 pub use crate::batch::Change;
 use crate::entry::CName;
 use crate::error::Error;
-use crate::list::Head;
+use crate::slot::Head;
 use crate::store::Store;
 use crate::sync::{self, AtomicU32, Ordering};
 use core::ffi::{CStr, c_char};
@@ -42,13 +42,8 @@ unsafe extern "C" {
     static ENVIRON: Head;
 }
 
-/// Whole pages, whatever the page size: the wipe must hit the store and nothing else.
-#[cfg_attr(not(target_arch = "aarch64"), repr(C, align(4096)))]
-#[cfg_attr(target_arch = "aarch64", repr(C, align(65536)))]
-struct Pages(Store);
-
 /// All zero, so in .bss, whose whole pages are anonymous memory, as the advice demands.
-static PAGES: Pages = Pages(Store::new());
+static STORE: Store = Store::new();
 
 /// What became of the advice. Not on the wiped page: a child inherits the advice, too.
 static ADVICE: AtomicU32 = AtomicU32::new(UNASKED);
@@ -96,24 +91,35 @@ fn bound() -> Result<&'static Head, Error> {
 
 /// The store of this process, in wiped pages from the first time on.
 fn store() -> &'static Store {
+    STORE.inherited.threads.notice();
     // Relaxed: asking twice does no harm, and who finds an answer needs nothing else.
     if ADVICE.load(Ordering::Relaxed) == UNASKED {
         ask();
     }
-    &PAGES.0
+    &STORE
 }
 
 #[cold]
 fn ask() {
+    let (at, len) = STORE.wiped();
+    let at: *mut core::ffi::c_void = at.cast_mut().cast();
     sync::keeping_errno(|| {
-        let at = PAGES.0.wiped();
-        let len = ptr::from_ref(&PAGES).addr() + size_of::<Pages>() - at.addr();
-        // SAFETY: the advice concerns our own pages only, and takes effect in children.
-        let refused = unsafe { libc::madvise(at.cast_mut().cast(), len, libc::MADV_WIPEONFORK) } != 0;
+        // Whole pages of this kernel, or it would wipe more than that, or nothing.
+        // SAFETY: `getauxval` has no conditions.
+        let page = unsafe { libc::getauxval(libc::AT_PAGESZ) } as usize;
+        let whole = page != 0 && at.addr() % page == 0 && len % page == 0;
+        // A kernel or an emulator that says yes to advice that does not exist says yes to anything.
+        // SAFETY: the advice concerns our own pages only; there is none with this number.
+        let pretends = || unsafe { libc::madvise(at, len, NO_ADVICE) } == 0;
+        // SAFETY: as above; it takes effect in children.
+        let taken = whole && !pretends() && unsafe { libc::madvise(at, len, libc::MADV_WIPEONFORK) } == 0;
         // Relaxed: as in `store`.
-        ADVICE.store(if refused { REFUSED } else { TAKEN }, Ordering::Relaxed);
+        ADVICE.store(if taken { TAKEN } else { REFUSED }, Ordering::Relaxed);
     });
 }
+
+/// No advice to `madvise` has this number.
+const NO_ADVICE: i32 = -1;
 
 /// True if a child forked at any moment can change its environment at once; false if the kernel refuses `MADV_WIPEONFORK`.
 pub fn survives_fork() -> bool {
@@ -134,8 +140,9 @@ pub fn retained_bytes() -> usize {
 /// - `name` is a readable NUL-terminated string.
 #[inline(always)]
 pub(crate) unsafe fn get_c(name: *const c_char) -> *mut c_char {
+    STORE.inherited.threads.notice();
     // SAFETY: the caller's promise; `environ` is a proper list, or the program broke it.
-    head().map_or(ptr::null(), |head| unsafe { PAGES.0.find(head, CName::new(name)) }).cast_mut()
+    head().map_or(ptr::null(), |head| unsafe { STORE.find(head, CName::new(name)) }).cast_mut()
 }
 
 /// The value of `name`, or `None`. Copies nothing, takes no lock, stores nothing. Wait-free beside everything but batches: if a
@@ -147,9 +154,10 @@ pub fn get(name: &[u8]) -> Option<&'static CStr> {
     if name.contains(&0) {
         return None;
     }
+    STORE.inherited.threads.notice();
     // Not `store()`: reads make no system call.
     // SAFETY: `environ` is a proper list, or the program broke it.
-    let value = unsafe { PAGES.0.get(head()?, name) }?;
+    let value = unsafe { STORE.get(head()?, name) }?;
     // SAFETY: L2, L4: the value ends at its entry's NUL, and entries stay.
     Some(unsafe { CStr::from_ptr(value) })
 }

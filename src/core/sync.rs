@@ -2,8 +2,7 @@
 //!
 //! Every other file is the same text in both worlds, so what loom explores is what ships.
 
-#[cfg(not(loom))]
-#[cfg(all(not(loom), any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64")))))]
+#[cfg(all(not(loom), any(test, miri, not(any(target_arch = "x86_64", target_arch = "aarch64")))))]
 pub(crate) use core::sync::atomic::fence;
 #[cfg(not(loom))]
 pub(crate) use core::sync::atomic::{AtomicPtr, AtomicU16, AtomicU32, AtomicUsize, Ordering};
@@ -11,8 +10,6 @@ pub(crate) use core::sync::atomic::{AtomicPtr, AtomicU16, AtomicU32, AtomicUsize
 pub(crate) use loom::sync::atomic::{AtomicU32, Ordering, fence};
 #[cfg(shuttle)]
 pub(crate) use shuttle::sync::atomic::{AtomicU32, Ordering, fence};
-
-use core::ptr::NonNull;
 
 /// `pub const fn new()` in real builds; loom's atomics cannot be made in a `const fn`. With the `Default` that goes with it.
 macro_rules! const_new {
@@ -50,152 +47,7 @@ pub(crate) unsafe fn byte(at: *const u8) -> u8 {
 }
 
 #[cfg(not(loom))]
-mod machine {
-    use super::{AtomicPtr, AtomicU16, AtomicU32, AtomicUsize, NonNull, Ordering};
-    use core::ops::Range;
-    use core::ptr;
-
-    /// Fresh zeroed memory from the kernel, `bytes` long (rounded up to pages), or `None`. Never given back. `errno` is as it was.
-    #[cfg(target_os = "linux")]
-    pub(crate) fn map(bytes: usize) -> Option<NonNull<u8>> {
-        let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-        let mut at = libc::MAP_FAILED;
-        // SAFETY: a fresh private anonymous mapping touches nothing that exists.
-        keeping_errno(|| at = unsafe { libc::mmap(ptr::null_mut(), bytes, access, kind, -1, 0) });
-        if at == libc::MAP_FAILED {
-            return None;
-        }
-        show_to_leak_checker(at, bytes);
-        NonNull::new(at.cast())
-    }
-
-    /// Tells LeakSanitizer, if it is in the process, to look for pointers here, too. It searches the memory of `malloc` and static
-    /// variables only, and would call each `putenv(strdup(..))` a leak once nothing but an array of ours points to the string.
-    #[cfg(target_os = "linux")]
-    fn show_to_leak_checker(at: *mut core::ffi::c_void, bytes: usize) {
-        type Register = unsafe extern "C" fn(*const core::ffi::c_void, usize);
-        let register: *const ();
-        // The address in the table of the dynamic linker: null if nobody defines the function. (The stable language has no weak
-        // symbols.)
-        // SAFETY: loads one word of our own table.
-        #[cfg(all(target_arch = "x86_64", not(miri)))]
-        unsafe {
-            core::arch::asm!(
-                ".weak __lsan_register_root_region",
-                "mov {at}, qword ptr [rip + __lsan_register_root_region@GOTPCREL]",
-                at = out(reg) register, options(pure, readonly, nostack, preserves_flags)
-            );
-        }
-        // SAFETY: as above.
-        #[cfg(all(target_arch = "aarch64", not(miri)))]
-        unsafe {
-            core::arch::asm!(
-                ".weak __lsan_register_root_region",
-                "adrp {at}, :got:__lsan_register_root_region",
-                "ldr {at}, [{at}, #:got_lo12:__lsan_register_root_region]",
-                at = out(reg) register, options(pure, readonly, nostack, preserves_flags)
-            );
-        }
-        #[cfg(any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
-        {
-            register = ptr::null();
-        }
-        // SAFETY: null is `None`; else the function has this type: LeakSanitizer's interface.
-        if let Some(register) = unsafe { core::mem::transmute::<*const (), Option<Register>>(register) } {
-            // SAFETY: a mapping that stays.
-            unsafe { register(at, bytes) };
-        }
-    }
-
-    /// Sleeps while `word` is `expected`, until woken; may return early. `errno` is as it was.
-    #[cfg(target_os = "linux")]
-    pub(crate) fn wait(word: &AtomicU32, expected: u32) {
-        let op = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
-        keeping_errno(|| {
-            // SAFETY: the word outlives the call; the timeout is null: none.
-            unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), op, expected, ptr::null::<u8>()) };
-        });
-    }
-
-    /// Wakes one thread that sleeps on `word`. `errno` is as it was.
-    #[cfg(target_os = "linux")]
-    pub(crate) fn wake(word: &AtomicU32) {
-        let op = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
-        keeping_errno(|| {
-            // SAFETY: the kernel uses the address as a key only.
-            unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), op, 1) };
-        });
-    }
-
-    /// Runs `call` and puts `errno` back: a `setenv` that succeeds leaves no trace of its system calls.
-    #[cfg(target_os = "linux")]
-    pub(crate) fn keeping_errno(call: impl FnOnce()) {
-        // SAFETY: libc gives the calling thread's own errno, always valid.
-        let errno = unsafe { libc::__errno_location() };
-        // SAFETY: as above; the two accesses are this thread's.
-        let before = unsafe { *errno };
-        call();
-        // SAFETY: as above.
-        unsafe { *errno = before };
-    }
-
-    /// How often a thread looks at a taken lock before it sleeps.
-    pub(crate) const SPINS: u32 = 100;
-
-    /// Loads a word that only holders of the update lock store, for one of them.
-    #[inline(always)]
-    pub(crate) fn own<T>(word: &AtomicPtr<T>) -> *mut T {
-        // Relaxed: the lock orders us after the stores of every other holder.
-        word.load(Ordering::Relaxed)
-    }
-
-    /// The same.
-    #[inline(always)]
-    pub(crate) fn own_count(word: &AtomicUsize) -> usize {
-        // Relaxed: as above.
-        word.load(Ordering::Relaxed)
-    }
-
-    /// The same.
-    #[inline(always)]
-    pub(crate) fn own_tag(word: &AtomicU16) -> u16 {
-        // Relaxed: as above.
-        word.load(Ordering::Relaxed)
-    }
-
-    /// Where the kernel put the strings of the initial environment: between the random bytes and the file name that it leaves above
-    /// the first stack frame. Empty if they are too far apart to be that. Source: `create_elf_tables` and `bprm_stack_limits` of Linux.
-    #[cfg(target_os = "linux")]
-    pub(crate) fn initial_strings() -> Range<usize> {
-        const MOST: usize = 6 << 20;
-        let [random, file] = [libc::AT_RANDOM, libc::AT_EXECFN]
-            // SAFETY: `getauxval` has no conditions.
-            .map(|key| unsafe { libc::getauxval(key) } as usize);
-        if random == 0 || file.wrapping_sub(random) >= MOST {
-            return 0..0;
-        }
-        // The file name, too, and the word behind it: so far it can be read. (Otherwise the last variable would end too near the end.)
-        // SAFETY: where the kernel put a string.
-        let name = unsafe { core::ffi::CStr::from_ptr(ptr::with_exposed_provenance(file)) };
-        random..file + name.count_bytes() + 1 + size_of::<usize>()
-    }
-
-    /// Tells loom that the plain memory behind `at` was written. Nothing in real builds.
-    #[inline(always)]
-    pub(crate) fn wrote<T>(_at: *const T) {}
-
-    /// Tells loom that the plain memory behind `at` is read. Nothing in real builds.
-    #[inline(always)]
-    pub(crate) fn read<T>(_at: *const T) {}
-
-    /// Makes `count` atomics of type `T` at `at`, all zero. Nothing in real builds, where zeroed memory is that.
-    ///
-    /// # Safety
-    /// - `at` is zeroed memory for `count` values of `T`, aligned, and nobody else's.
-    pub(crate) unsafe fn place<T>(_at: *mut T, _count: usize, _make: impl Fn() -> T) {}
-}
-#[cfg(not(loom))]
-pub(crate) use machine::*;
+pub(crate) use crate::system::*;
 
 /// The same under loom. Plain memory is invisible to loom, so each object whose bytes travel through a Release/Acquire
 /// pair has a loom cell in a side table, found by its address; a read that is not ordered after the write fails the model.
@@ -203,7 +55,7 @@ pub(crate) use machine::*;
 /// With `cfg(shuttle)` besides, shuttle's atomics take the place of loom's, for random schedules of larger scenes.
 #[cfg(loom)]
 mod model {
-    use super::{AtomicU32, NonNull, Ordering};
+    use super::{AtomicU32, Ordering};
     #[cfg(not(shuttle))]
     use loom::sync::{Condvar, Mutex, atomic};
     #[cfg(shuttle)]
@@ -214,6 +66,7 @@ mod model {
     use std::cell::RefCell;
     use std::collections::HashMap;
     use std::ops::Range;
+    use std::ptr::NonNull;
     use std::rc::Rc;
 
     /// Threads that sleep on one futex word.
@@ -235,6 +88,40 @@ mod model {
     pub(crate) fn initial_strings() -> Range<usize> {
         INITIAL.with_borrow(Clone::clone)
     }
+
+    /// The model's stack goes on behind them.
+    pub(crate) fn initial_end(strings: &Range<usize>) -> usize {
+        strings.end + 64
+    }
+
+    /// Models have threads, unless a store says otherwise.
+    pub(crate) fn single_threaded() -> Option<bool> {
+        Some(false)
+    }
+
+    pub(crate) fn thread() -> usize {
+        2
+    }
+
+    pub(crate) fn keep_order() {}
+
+    pub(crate) fn secret() -> [usize; 2] {
+        [0x9e37_79b9_7f4a_7c15, 0xd1b5_4a32_d192_ed03]
+    }
+
+    /// Lists of the models can be written.
+    pub(crate) fn is_constant<T>(_at: *const T) -> bool {
+        false
+    }
+
+    pub(crate) fn from_malloc(bytes: usize) -> Option<NonNull<u8>> {
+        map(bytes)
+    }
+
+    pub(crate) unsafe fn to_malloc(_at: NonNull<u8>) {}
+
+    /// Memory of a model goes with it.
+    pub(crate) unsafe fn discard(_range: Range<usize>) {}
 
     /// Says where these are.
     pub fn set_initial_strings(strings: Range<usize>) {
@@ -395,8 +282,9 @@ mod model {
 pub use model::sole_writer;
 #[cfg(loom)]
 pub(crate) use model::{
-    AtomicPtr, AtomicU16, AtomicUsize, SPINS, initial_strings, map, own, own_count, own_tag, place, read,
-    wait, wake,
+    AtomicPtr, AtomicU16, AtomicUsize, SPINS, discard, from_malloc, initial_end, initial_strings,
+    is_constant, keep_order, map, own, own_count, own_tag, place, read, secret, single_threaded, thread,
+    to_malloc, wait, wake,
 };
 #[cfg(loom)]
 pub use model::{reset, set_initial_strings, wrote};

@@ -31,12 +31,14 @@ static __attribute__((noinline)) void from_a_stack(int i) {
     char *list[] = {"ON=stack", "OTHER=1", NULL};
     environ = list;
     CHECK(has("ON", "stack"));
+    /* In place, as libc does it, until something is added. */
     switch (i) {
-    case 0: CHECK(setenv("ADDED", "1", 1) == 0); break;
-    case 1: CHECK(unsetenv("OTHER") == 0); break;
-    case 2: CHECK(setenv("OTHER", "2", 1) == 0); break;
+    case 0: break;
+    case 1: CHECK(unsetenv("OTHER") == 0 && list[0] && !list[1]); break;
+    case 2: CHECK(setenv("OTHER", "2", 1) == 0 && strcmp(list[1], "OTHER=2") == 0 && !list[2]); break;
     }
-    CHECK((void *)environ != (void *)list);
+    CHECK((void *)environ == (void *)list);
+    CHECK(setenv("ADDED", "1", 1) == 0 && (void *)environ != (void *)list);
 }
 
 static __attribute__((noinline)) void overwrite_the_stack(void) {
@@ -164,7 +166,12 @@ static void save_and_restore(void) {
     CHECK(setenv("MORE", "1", 1) == 0 && has("SAVED", "1") && has("MORE", "1") && count("") == 2);
     environ = own;
     CHECK(setenv("OWN", "2", 1) == 0 && count("") == 1 && has("OWN", "2"));
-    CHECK(strcmp(own[0], "OWN=1") == 0);
+    CHECK(environ == own && strcmp(own[0], "OWN=2") == 0);
+    free(own[0]); /* it is the program's now */
+    own[0] = "OWN=3";
+    CHECK(has("OWN", "3") && unsetenv("OWN") == 0 && environ == own && !own[0]);
+    environ = saved;
+    CHECK(has("SAVED", "1") && has("MORE", "1") && count("") == 2);
 }
 
 int main(void) {

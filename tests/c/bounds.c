@@ -95,7 +95,7 @@ static void entries_at_the_end(void) {
             /* It must be out of the list before the page is used for something else. */
             CHECK(clearenv() == 0 && setenv("SLOT", "1", 1) == 0 && setenv("OTHER", "1", 1) == 0);
             at_the_end(text);
-            environ[1] = entry;
+            environ[0] = entry; /* where SLOT was: there is one thread */
             CHECK(has(name, value) && has("OTHER", "1") && has("NONE", NULL));
             name[length - 1] = '_';
             CHECK(has(name, NULL));

@@ -1,0 +1,167 @@
+//! The arrays that are used in turn.
+//!
+//! An array is never freed, and never overwritten under a reader. When the list moves on (it grows; a slot is needed that a live entry left;
+//! the program assigned `environ`; a batch), it moves to an array that was not live for a while, and the one that it leaves stays whole. So a
+//! list that the program saved is whole when it comes back, and readers of every kind are done with an array long before it is used again.
+//!
+//! - Of the arrays that we left ourselves, [`TURN`] are kept, the live one included; more only for lists that the program left by
+//!   assigning `environ`, up to [`ARRAYS`] in all.
+//! - An array that is too small is let go, with what is in it. Each is at least twice as large as the one that it replaces.
+//!
+//! # Invariants
+//! - Y1: a word of the pool is null or the address of an array of ours (A1). No two words must agree: a forked child may find one lost, or
+//!   twice, which costs memory at most.
+
+use crate::array::Array;
+use crate::error::Stop;
+use crate::keep::Strings;
+use crate::slot::Slot;
+use crate::sync::{self, AtomicPtr, Ordering, const_new};
+use core::ptr;
+
+/// Slots of the smallest array. Source: illumos `MIN_ENV_SIZE`.
+pub(crate) const MIN_SLOTS: usize = if cfg!(loom) { 4 } else { 128 };
+/// Slots of room that an array has for additions at least, beside as many as the list is long.
+const MIN_ROOM: usize = if cfg!(loom) { 2 } else { 64 };
+/// Arrays in all: three lists that are saved, one inside of the other, and those in turn.
+const ARRAYS: usize = 8;
+/// Arrays that we move between: a reader is safe in one for this many moves less one.
+const TURN: usize = 4;
+
+/// All null at first. Only under the update lock.
+#[derive(Debug)]
+pub(crate) struct Arrays {
+    pool: [AtomicPtr<Array>; ARRAYS],
+    /// The header of the kernel's list, or null.
+    kernel: AtomicPtr<Array>,
+}
+
+const_new! {
+    Arrays,
+    pub(crate) fn new() -> Arrays {
+        Arrays {
+            pool: [
+                AtomicPtr::new(ptr::null_mut()), AtomicPtr::new(ptr::null_mut()),
+                AtomicPtr::new(ptr::null_mut()), AtomicPtr::new(ptr::null_mut()),
+                AtomicPtr::new(ptr::null_mut()), AtomicPtr::new(ptr::null_mut()),
+                AtomicPtr::new(ptr::null_mut()), AtomicPtr::new(ptr::null_mut()),
+            ],
+            kernel: AtomicPtr::new(ptr::null_mut()),
+        }
+    }
+}
+
+/// The array behind a word.
+fn array_at(word: &AtomicPtr<Array>) -> Option<&Array> {
+    // SAFETY: Y1: null, or an array, which stays (L4).
+    unsafe { sync::own(word).as_ref() }
+}
+
+impl Arrays {
+    fn words(&self) -> impl Iterator<Item = &AtomicPtr<Array>> {
+        self.pool.iter().chain([&self.kernel])
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Array> {
+        self.words().filter_map(array_at)
+    }
+
+    /// The array that holds a list which starts at `first`. One that the program has written past the end of, or of which a change was
+    /// broken off, is let go: nothing more is known of the list.
+    pub(crate) fn holding(&self, first: *const Slot) -> Option<&Array> {
+        let word = self.words().find(|word| array_at(word).is_some_and(|array| array.holds(first)))?;
+        let array = array_at(word)?;
+        if array.is_sound() {
+            return Some(array);
+        }
+        // Relaxed, here and below: only the lock's holders use it.
+        word.store(ptr::null_mut(), Ordering::Relaxed);
+        None
+    }
+
+    /// The array that was live last.
+    pub(crate) fn latest(&self) -> Option<&Array> {
+        self.all()
+            .filter(|array| array.live_at.get() > 0 && array.is_sound())
+            .max_by_key(|array| array.live_at.get())
+    }
+
+    /// Notes that `array` is live from now on, or again.
+    pub(crate) fn is_live(&self, array: &Array) {
+        let latest = self.all().map(|array| array.live_at.get()).max().unwrap_or(0);
+        if array.live_at.get() != latest || latest == 0 {
+            array.live_at.set(latest + 1);
+        }
+        array.assigned_away.set(false);
+    }
+
+    /// The header of the kernel's list, if it was changed.
+    pub(crate) fn kernel(&self) -> Option<&Array> {
+        array_at(&self.kernel).filter(|array| array.is_sound())
+    }
+
+    /// This is the header of the kernel's list.
+    pub(crate) fn set_kernel(&self, array: &Array) {
+        self.kernel.store(ptr::from_ref(array).cast_mut(), Ordering::Relaxed);
+    }
+
+    /// An array for a list of `len` entries that has room for more, neither live nor the one that was live last. `limit` is as for
+    /// [`Hints::new`](crate::hints::Hints::new); `fits` is asked of one that
+    /// was in use.
+    pub(crate) fn next(
+        &self,
+        strings: &Strings,
+        limit: usize,
+        len: usize,
+        fits: impl Fn(&Array) -> bool,
+    ) -> Result<&Array, Stop> {
+        let latest = self.latest().map(ptr::from_ref);
+        let may_go = |array: &Array| Some(ptr::from_ref(array)) != latest && array.is_sound();
+        let large = |array: &Array| array.capacity() > len + 1 && fits(array);
+        let at = |word| array_at(word).filter(|array| may_go(array) && large(array));
+        let oldest = |assigned: bool| {
+            let words =
+                self.pool.iter().filter_map(at).filter(move |array| array.assigned_away.get() == assigned);
+            let count = words.clone().count();
+            (count, words.min_by_key(|array| array.live_at.get()))
+        };
+        // Those we left ourselves, if there are enough; otherwise a new one, as long as there is a place for it.
+        let (in_turn, mine) = oldest(false);
+        let unused = mine.filter(|array| array.live_at.get() == 0);
+        if let Some(array) = unused.or(mine.filter(|_| in_turn + 1 >= TURN)) {
+            return Ok(array);
+        }
+        let empty = self.pool.iter().find(|word| array_at(word).is_none_or(|array| !array.is_sound()));
+        let small = |assigned: bool| {
+            let goes =
+                |array: &Array| may_go(array) && !large(array) && array.assigned_away.get() == assigned;
+            self.pool.iter().find(|word| array_at(word).is_some_and(goes))
+        };
+        if let Some(word) = empty.or_else(|| small(false)).or_else(|| small(true)) {
+            let array = self.fresh(strings, limit, len)?;
+            word.store(ptr::from_ref(array).cast_mut(), Ordering::Relaxed);
+            return Ok(array);
+        }
+        // One of the program's saved lists goes, the oldest one; or the only one that is left.
+        oldest(true).1.or(mine).ok_or(Stop::Memory(usize::MAX))
+    }
+
+    /// A new array, larger than every one that is too small for this list.
+    fn fresh<'a>(&self, strings: &Strings, limit: usize, len: usize) -> Result<&'a Array, Stop> {
+        let too_large = Stop::Memory(usize::MAX);
+        let room = (len + 1).max(MIN_ROOM);
+        let capacity =
+            len.checked_add(room).and_then(|sum| sum.checked_add(1)).ok_or(too_large)?.max(MIN_SLOTS);
+        let bytes = Array::bytes(capacity, true).ok_or(too_large)?;
+        let at = strings.take(bytes, align_of::<Array>())?;
+        // SAFETY: K1; `take` gave `bytes` bytes, aligned.
+        let array = unsafe { Array::place(at, capacity, limit) };
+        sync::wrote(array.hints());
+        Ok(array)
+    }
+
+    /// Forgets all of them. In a child that was forked in the middle of a change.
+    pub(crate) fn forget(&self) {
+        self.words().for_each(|word| word.store(ptr::null_mut(), Ordering::Relaxed));
+    }
+}

@@ -1,0 +1,72 @@
+//! Loads that the language has no safe word for: chunks of bytes, and groups of slots, from memory that others may write meanwhile.
+//!
+//! A load wider than an atomic, from memory with another writer, is a data race to the language whatever the machine says; so
+//! these are assembly, on x86-64 and aarch64. Elsewhere, and under loom and Miri, the same is done byte by byte and slot by slot with
+//! atomics. One file for each, with the same names in it.
+//!
+//! # Invariants
+//! - W1: a load that may reach past the end of a string is aligned to its size (16 bytes at most). So it stays within the page,
+//!   within the granule of a tagged memory (MTE), and within what memcheck calls a partial load.
+//! - W2: other loads stay within what the caller promises.
+
+#[cfg(all(target_arch = "aarch64", not(any(loom, miri))))]
+mod aarch64;
+#[cfg(all(target_arch = "aarch64", not(any(loom, miri))))]
+use aarch64 as machine;
+#[cfg(any(test, loom, miri, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
+mod portable;
+#[cfg(any(loom, miri, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
+use portable as machine;
+#[cfg(all(target_arch = "x86_64", not(any(loom, miri))))]
+mod x86_64;
+#[cfg(all(target_arch = "x86_64", not(any(loom, miri))))]
+use x86_64 as machine;
+
+use crate::sync::{AtomicPtr, AtomicU16};
+use core::ffi::c_char;
+
+/// True if this processor can look at a group in fewer and wider steps than every one of its kind. The question takes 15 to 25 us for
+/// each of its two steps in a virtual machine, whose host answers it: only for long lists.
+pub(crate) use machine::has_wider;
+/// Eight bytes, as a number of which the first byte is the lowest digit.
+pub(crate) use machine::word;
+/// Bytes of a chunk; bits of the answer for each; the bits for those of a chunk's bytes that are NUL or `=`.
+pub(crate) use machine::{BITS, CHUNK, ends};
+/// Slots of a group; bits of a lane.
+pub(crate) use machine::{GROUP, LANE};
+
+/// One group: where its first slot, shadow and tag are.
+///
+/// Invariant: [`GROUP`] of each are readable; shadows and tags are aligned to 16 bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Group {
+    pub(crate) slots: *const AtomicPtr<c_char>,
+    pub(crate) shadows: *const AtomicPtr<c_char>,
+    pub(crate) tags: *const AtomicU16,
+    /// See [`has_wider`]: it was asked, and said yes.
+    #[cfg_attr(any(loom, miri, not(target_arch = "x86_64")), allow(dead_code))]
+    pub(crate) wider: bool,
+}
+
+/// Who searches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// A reader, beside anything.
+    Reader,
+    /// The holder of the update lock.
+    Writer,
+}
+
+/// Lanes of one group, [`LANE`] bits each; a lane with any bit set is in.
+pub(crate) type Lanes = u64;
+
+/// The slots of a group, but for the `below` lowest ones, that may hold an entry with this tag: those that do not equal their shadow, and
+/// those with this tag. [`Lanes`] of them, in ascending order. Every load of the group is done before any load that follows this.
+///
+/// # Safety
+/// - the invariant of [`Group`]; `below` is less than [`GROUP`].
+#[inline(always)]
+pub(crate) unsafe fn candidates(group: Group, below: usize, tag: u16, side: Side) -> Lanes {
+    // SAFETY: the caller's promise.
+    unsafe { machine::candidates(group, below, tag, side) & (!0 << (below * LANE)) }
+}

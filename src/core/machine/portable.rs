@@ -1,0 +1,62 @@
+//! Everywhere else, and under loom and Miri: byte by byte and slot by slot, with atomics.
+
+use super::{Group, Lanes, Side};
+use crate::sync::{self, AtomicPtr, AtomicU16, Ordering, byte};
+use core::ffi::c_char;
+
+pub(crate) const CHUNK: usize = 1;
+pub(crate) const BITS: usize = 1;
+pub(crate) const LANE: usize = 1;
+pub(crate) const GROUP: usize = if cfg!(loom) { 2 } else { 16 };
+
+/// 1 if the byte at `chunk` is NUL or `=`.
+///
+/// # Safety
+/// - it is readable.
+pub(crate) unsafe fn ends(chunk: *const u8) -> u32 {
+    // SAFETY: the caller's promise.
+    u32::from(matches!(unsafe { byte(chunk) }, 0 | b'='))
+}
+
+/// Eight bytes.
+///
+/// # Safety
+/// - they are readable.
+pub(crate) unsafe fn word(at: *const u8) -> u64 {
+    // SAFETY: the caller's promise.
+    u64::from_le_bytes(core::array::from_fn(|i| unsafe { byte(at.add(i)) }))
+}
+
+/// No.
+pub(crate) fn has_wider() -> bool {
+    false
+}
+
+/// See [`super::candidates`]. The last slot first: the order must not matter, and in the models it is the worst one.
+///
+/// # Safety
+/// - as there.
+pub(crate) unsafe fn candidates(group: Group, _: usize, tag: u16, side: Side) -> Lanes {
+    let mut found = 0;
+    for lane in (0..GROUP).rev() {
+        // SAFETY: the caller's promise: these exist.
+        let (slot, shadow, its_tag): (&AtomicPtr<c_char>, &AtomicPtr<c_char>, &AtomicU16) =
+            unsafe { (&*group.slots.add(lane), &*group.shadows.add(lane), &*group.tags.add(lane)) };
+        let (slot, shadow, its_tag) = match side {
+            // Relaxed: ordered by the fence below.
+            Side::Reader => (
+                slot.load(Ordering::Relaxed),
+                shadow.load(Ordering::Relaxed),
+                its_tag.load(Ordering::Relaxed),
+            ),
+            Side::Writer => (sync::own(slot), sync::own(shadow), sync::own_tag(its_tag)),
+        };
+        found |= Lanes::from(slot != shadow || its_tag == tag) << (lane * LANE);
+    }
+    if side == Side::Reader {
+        // Acquire [hint]: pairs with Release in `Slot::store` and `Hints::note`: who saw a store of a change sees that the change
+        // began, and all it stored before. Without it loom `a_bystander_survives_a_group_load` fails.
+        sync::fence(Ordering::Acquire);
+    }
+    found
+}

@@ -1,0 +1,197 @@
+//! x86-64: SSE2, which every such processor has, or AVX2. Loads are not reordered here.
+
+use super::{Group, Lanes, Side};
+use core::arch::asm;
+use core::arch::x86_64::{__cpuid, __cpuid_count, __m128i, _mm_set1_epi8, _mm_set1_epi16, _mm_setzero_si128};
+
+pub(crate) const CHUNK: usize = 16;
+pub(crate) const BITS: usize = 1;
+pub(crate) const LANE: usize = 2;
+pub(crate) const GROUP: usize = 32;
+
+/// A bit for each of the 16 bytes at `chunk` that is NUL or `=`.
+///
+/// # Safety
+/// - `chunk` is aligned to 16, and one of its bytes is readable.
+#[inline(always)]
+pub(crate) unsafe fn ends(chunk: *const u8) -> u32 {
+    let ends: u32;
+    // SAFETY: SSE2 is part of x86-64.
+    let (nul, equals) = unsafe { (_mm_setzero_si128(), _mm_set1_epi8(b'=' as i8)) };
+    // SAFETY: W1: one aligned load.
+    unsafe {
+        asm!(
+            "movdqa {a}, [{chunk}]",
+            "pcmpeqb {nul}, {a}",
+            "pcmpeqb {a}, {equals}",
+            "por {a}, {nul}",
+            "pmovmskb {ends:e}, {a}",
+            chunk = in(reg) chunk, ends = lateout(reg) ends,
+            nul = inout(xmm_reg) nul => _, equals = in(xmm_reg) equals, a = out(xmm_reg) _,
+            options(readonly, nostack, preserves_flags, pure),
+        );
+    }
+    ends
+}
+
+/// Eight bytes.
+///
+/// # Safety
+/// - they are readable.
+#[inline(always)]
+pub(crate) unsafe fn word(at: *const u8) -> u64 {
+    let word: u64;
+    // SAFETY: the caller's promise.
+    unsafe {
+        asm!("mov {word}, [{at}]", at = in(reg) at, word = lateout(reg) word,
+            options(readonly, nostack, preserves_flags, pure));
+    }
+    word
+}
+
+/// See [`super::candidates`]; the `below` lowest slots do not count. This machine does not reorder loads.
+///
+/// # Safety
+/// - as there.
+#[inline(always)]
+pub(crate) unsafe fn candidates(group: Group, below: usize, tag: u16, _: Side) -> Lanes {
+    const { assert!(GROUP == 32) };
+    let upper = Group {
+        slots: group.slots.wrapping_add(GROUP / 2),
+        shadows: group.shadows.wrapping_add(GROUP / 2),
+        tags: group.tags.wrapping_add(GROUP / 2),
+        ..group
+    };
+    // SAFETY: the caller's promise.
+    unsafe {
+        let upper = half(upper, tag) << 32;
+        // Short lists lie in the upper half of their only group.
+        if below < GROUP / 2 { upper | half(group, tag) } else { upper }
+    }
+}
+
+/// The candidates of half a group.
+///
+/// # Safety
+/// - as for `candidates`.
+#[inline(always)]
+unsafe fn half(group: Group, tag: u16) -> Lanes {
+    // SAFETY: the caller's promise; `has_wider` was asked when the hints were made.
+    Lanes::from(!unsafe { if group.wider { with_avx2(group, tag) } else { with_sse2(group, tag) } })
+}
+
+/// True if the processor has AVX2, and the kernel saves its registers. Source: Intel's manual, volume 1, 14.3.
+pub(crate) fn has_wider() -> bool {
+    const AVX_AND_XGETBV: u32 = 1 << 28 | 1 << 27;
+    const AVX2: u32 = 1 << 5;
+    const XMM_AND_YMM: u32 = 1 << 2 | 1 << 1;
+    // Processors with AVX have leaf 13, and so leaf 7. Two questions, not three: see `has_wider` outside.
+    if __cpuid(1).ecx & AVX_AND_XGETBV != AVX_AND_XGETBV || __cpuid_count(7, 0).ebx & AVX2 == 0 {
+        return false;
+    }
+    let saved: u32;
+    // SAFETY: reads a register; the instruction is there.
+    unsafe {
+        asm!("xgetbv", in("ecx") 0, out("eax") saved, out("edx") _, options(nomem, nostack, preserves_flags))
+    };
+    saved & XMM_AND_YMM == XMM_AND_YMM
+}
+
+/// Two bits for each slot of a group that equals its shadow and has another tag.
+///
+/// # Safety
+/// - as for `candidates`; the processor has AVX2.
+#[inline(always)]
+unsafe fn with_avx2(group: Group, tag: u16) -> u32 {
+    /// Packing works in each half of a register: this puts pairs of slots back in order.
+    static ORDER: [u32; 8] = [0, 4, 1, 5, 2, 6, 3, 7];
+    let other: u32;
+    // SAFETY: loads sixteen slots, shadows and tags, all of which the caller says exist. The registers' upper halves are clear at the end, as
+    // callers expect, and all of them are declared as changed.
+    unsafe {
+        asm!(
+            "vmovdqu ymm0, [{slots}]",
+            "vpcmpeqq ymm0, ymm0, [{shadows}]",
+            "vmovdqu ymm1, [{slots} + 32]",
+            "vpcmpeqq ymm1, ymm1, [{shadows} + 32]",
+            "vpackssdw ymm0, ymm0, ymm1",
+            "vmovdqu ymm1, [{slots} + 64]",
+            "vpcmpeqq ymm1, ymm1, [{shadows} + 64]",
+            "vmovdqu ymm2, [{slots} + 96]",
+            "vpcmpeqq ymm2, ymm2, [{shadows} + 96]",
+            "vpackssdw ymm1, ymm1, ymm2",
+            "vpacksswb ymm0, ymm0, ymm1",
+            "vmovdqu ymm1, [rip + {order}]",
+            "vpermd ymm0, ymm1, ymm0",
+            "vmovd xmm1, {tag:e}",
+            "vpbroadcastw ymm1, xmm1",
+            "vpcmpeqw ymm1, ymm1, [{tags}]",
+            "vpandn ymm0, ymm1, ymm0",
+            "vpmovmskb {other:e}, ymm0",
+            "vzeroupper",
+            slots = in(reg) group.slots, shadows = in(reg) group.shadows, tags = in(reg) group.tags,
+            tag = in(reg) u32::from(tag), order = sym ORDER, other = lateout(reg) other,
+            // `vzeroupper` clears the upper halves of all sixteen, in whatever function this was inlined into.
+            out("xmm0") _, out("xmm1") _, out("xmm2") _, out("xmm3") _, out("xmm4") _, out("xmm5") _, out("xmm6") _,
+            out("xmm7") _, out("xmm8") _, out("xmm9") _, out("xmm10") _, out("xmm11") _, out("xmm12") _,
+            out("xmm13") _, out("xmm14") _, out("xmm15") _,
+            // Not `readonly`: no other access may be moved across.
+            options(nostack, preserves_flags),
+        );
+    }
+    other
+}
+
+/// The same, without AVX2.
+///
+/// # Safety
+/// - as for `candidates`.
+#[inline(always)]
+unsafe fn with_sse2(group: Group, tag: u16) -> u32 {
+    // SAFETY: SSE2 is part of x86-64.
+    let wanted: __m128i = unsafe { _mm_set1_epi16(tag as i16) };
+    let (low, high): (u32, u32);
+    // SAFETY: loads sixteen slots, shadows and tags, all of which the caller says exist, shadows and tags aligned to 16 bytes.
+    unsafe {
+        asm!(
+            // Slots that equal their shadow, as pairs of 32 bits, then of 16, then of 8 bits: eight slots a register.
+            "movdqu {a}, [{slots}]",
+            "pcmpeqd {a}, [{shadows}]",
+            "movdqu {b}, [{slots} + 16]",
+            "pcmpeqd {b}, [{shadows} + 16]",
+            "packssdw {a}, {b}",
+            "movdqu {b}, [{slots} + 32]",
+            "pcmpeqd {b}, [{shadows} + 32]",
+            "movdqu {c}, [{slots} + 48]",
+            "pcmpeqd {c}, [{shadows} + 48]",
+            "packssdw {b}, {c}",
+            "packsswb {a}, {b}",
+            "movdqu {b}, [{slots} + 64]",
+            "pcmpeqd {b}, [{shadows} + 64]",
+            "movdqu {c}, [{slots} + 80]",
+            "pcmpeqd {c}, [{shadows} + 80]",
+            "packssdw {b}, {c}",
+            "movdqu {c}, [{slots} + 96]",
+            "pcmpeqd {c}, [{shadows} + 96]",
+            "movdqu {d}, [{slots} + 112]",
+            "pcmpeqd {d}, [{shadows} + 112]",
+            "packssdw {c}, {d}",
+            "packsswb {b}, {c}",
+            // Out of these, the ones with another tag are no candidates.
+            "movdqa {c}, {wanted}",
+            "pcmpeqw {c}, [{tags}]",
+            "pandn {c}, {a}",
+            "pcmpeqw {wanted}, [{tags} + 16]",
+            "pandn {wanted}, {b}",
+            "pmovmskb {low:e}, {c}",
+            "pmovmskb {high:e}, {wanted}",
+            slots = in(reg) group.slots, shadows = in(reg) group.shadows, tags = in(reg) group.tags,
+            wanted = inout(xmm_reg) wanted => _,
+            a = out(xmm_reg) _, b = out(xmm_reg) _, c = out(xmm_reg) _, d = out(xmm_reg) _,
+            low = lateout(reg) low, high = lateout(reg) high,
+            // Not `readonly`: no other access may be moved across.
+            options(nostack, preserves_flags),
+        );
+    }
+    high << 16 | low
+}

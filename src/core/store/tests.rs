@@ -1,0 +1,576 @@
+//! Each change by itself, and random ones against a plain table.
+
+use super::*;
+use crate::arrays::MIN_SLOTS;
+use crate::testing::{entries, entries_at, foreign, store, store_at};
+use core::ffi::CStr;
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::format;
+use std::string::{String, ToString};
+use std::vec;
+use std::vec::Vec;
+
+struct Env {
+    head: Head,
+    store: std::boxed::Box<Store>,
+}
+
+impl Default for Env {
+    fn default() -> Env {
+        Env { head: Head::new(), store: store() }
+    }
+}
+
+impl Env {
+    fn of(list: &[&CStr]) -> Env {
+        let env = Env::default();
+        // SAFETY: a proper list that is never freed.
+        unsafe { env.head.assign(foreign(list)) };
+        env
+    }
+
+    /// A process that never had a second thread.
+    fn alone(list: &[&CStr]) -> Env {
+        let mut env = Env::default();
+        env.store.one_thread = true;
+        // SAFETY: as above.
+        unsafe { env.head.assign(foreign(list)) };
+        env
+    }
+
+    fn capacity(&self) -> usize {
+        self.store.arrays.latest().unwrap().capacity()
+    }
+
+    fn try_set(&self, name: &str, value: &str, overwrite: bool) -> Result<(), Error> {
+        // SAFETY: proper lists throughout, here and below.
+        unsafe { self.store.set(&self.head, name.as_bytes(), value.as_bytes(), overwrite) }
+    }
+
+    fn set(&self, name: &str, value: &str) {
+        self.try_set(name, value, true).unwrap();
+    }
+
+    fn put(&self, string: &CStr) -> Result<(), Error> {
+        // SAFETY: never freed.
+        unsafe { self.store.put(&self.head, string.to_owned().into_raw()) }
+    }
+
+    fn unset(&self, name: &str) -> Result<(), Error> {
+        // SAFETY: as above.
+        unsafe { self.store.unset(&self.head, name.as_bytes()) }
+    }
+
+    fn clear(&self) {
+        // SAFETY: as above.
+        unsafe { self.store.clear(&self.head) }.unwrap();
+    }
+
+    fn at(&self, name: &str) -> Option<*const c_char> {
+        // SAFETY: as above.
+        unsafe { self.head.get(name.as_bytes()) }
+    }
+
+    fn get(&self, name: &str) -> Option<String> {
+        // SAFETY: as above.
+        self.at(name).map(|at| unsafe { CStr::from_ptr(at) }.to_str().unwrap().into())
+    }
+
+    fn snapshot(&self) -> Vec<String> {
+        let mut found = [ptr::null(); 1_000];
+        // SAFETY: as above.
+        let count = unsafe { self.store.snapshot(&self.head, &mut found) };
+        // SAFETY: as above.
+        let text = |&entry: &*const c_char| unsafe { CStr::from_ptr(entry) }.to_str().unwrap().into();
+        found[..count].iter().map(text).collect()
+    }
+}
+
+#[test]
+fn bad_names_and_values_are_refused() {
+    let env = Env::of(&[c"A=1"]);
+    for name in ["", "=", "A=", "=A", "A\0"] {
+        assert_eq!(env.try_set(name, "1", true), Err(Error::InvalidName), "{name:?}");
+        assert_eq!(env.unset(name), Err(Error::InvalidName), "{name:?}");
+    }
+    assert_eq!(env.try_set("A", "1\0", true), Err(Error::InvalidValue));
+    for string in [c"", c"=", c"=x", c"A"] {
+        assert_eq!(env.put(string), Err(Error::InvalidName), "{string:?}");
+    }
+    assert_eq!((env.store.retained(), entries(&env.head)), (0, ["A=1".to_string()].into()));
+}
+
+/// With threads additions come first; with one, last, as in every libc.
+#[test]
+fn set_replaces_in_place_and_adds_where_the_process_may() {
+    let list = [c"A=1", c"B=1"];
+    for (env, after) in
+        [(Env::of(&list), ["D=", "C==3=", "A=1", "B=2"]), (Env::alone(&list), ["A=1", "B=2", "C==3=", "D="])]
+    {
+        env.set("C", "=3=");
+        env.set("B", "2");
+        env.set("D", "");
+        assert_eq!(entries(&env.head), after);
+        assert_eq!((env.get("C").as_deref(), env.get("D").as_deref()), (Some("=3="), Some("")));
+    }
+}
+
+/// As libc does it: the program counts its list, and frees what is in it.
+#[test]
+fn a_list_of_the_programs_own_is_changed_in_place() {
+    for env in [Env::of(&[c"A=1", c"B=1", c"A=2", c"C=1"]), Env::alone(&[c"A=1", c"B=1", c"A=2", c"C=1"])] {
+        let list = env.head.load();
+        env.set("A", "3");
+        assert_eq!(entries(&env.head), ["A=3", "B=1", "C=1"]);
+        assert!(!env.store.strings.owns(env.at("A").unwrap()), "from malloc");
+        env.put(c"C=4").unwrap();
+        env.unset("B").unwrap();
+        assert_eq!((entries(&env.head), env.head.load()), (vec!["A=3".to_string(), "C=4".into()], list));
+        env.unset("A").unwrap();
+        env.unset("C").unwrap();
+        assert_eq!((entries(&env.head).len(), env.head.load()), (0, list));
+        env.set("N", "1");
+        assert_ne!(env.head.load(), list, "an addition adopts");
+    }
+}
+
+/// Each value replaced there is memory that only the program can free: not without end.
+#[test]
+fn values_replaced_in_the_programs_list_are_bounded() {
+    let env = Env::alone(&[c"A=1", c"B=1"]);
+    let list = env.head.load();
+    for i in 0..10_000 {
+        env.set("A", &i.to_string());
+    }
+    assert_ne!(env.head.load(), list);
+    assert_eq!(entries(&env.head), ["A=9999", "B=1"]);
+}
+
+/// Order and what pointers kept into the list meet, with one thread.
+#[test]
+fn a_remove_keeps_the_order_with_one_thread() {
+    let env = Env::alone(&[c"A=1"]);
+    for name in ["B", "C", "D", "E"] {
+        env.set(name, "1");
+    }
+    let start = env.head.load();
+    env.unset("C").unwrap();
+    assert_eq!(entries(&env.head), ["A=1", "B=1", "D=1", "E=1"]);
+    env.unset("E").unwrap();
+    env.set("F", "1");
+    env.set("C", "2");
+    assert_eq!(entries(&env.head), ["A=1", "B=1", "D=1", "F=1", "C=2"]);
+    env.unset("A").unwrap();
+    assert_eq!(entries(&env.head), ["B=1", "D=1", "F=1", "C=2"]);
+    // From where the list was first: no name that is not set, and all that are.
+    let mut kept = entries_at(start);
+    kept.sort();
+    kept.dedup();
+    assert_eq!(kept, ["B=1", "C=2", "D=1", "F=1"]);
+    env.set("D", "3");
+    assert!(entries_at(start).iter().all(|entry| entry != "D=1"));
+}
+
+/// A pointer that stays where it is after a removal, as programs do that throw out what they do not know.
+#[test]
+fn a_loop_with_one_pointer_ends() {
+    let names = ["BAD1", "KEEP1", "BAD2", "BAD3", "KEEP2", "BAD4"];
+    for threads in [false, true] {
+        let env = if threads { Env::of(&[]) } else { Env::alone(&[]) };
+        names.iter().for_each(|name| env.set(name, "1"));
+        let mut at = env.head.load();
+        for steps in 0.. {
+            assert!(steps < 100, "stuck");
+            // SAFETY: null, or an entry of the list.
+            let entry: *const c_char = unsafe { *at.cast::<*const c_char>() };
+            if entry.is_null() {
+                break;
+            }
+            let name = crate::testing::text(entry);
+            match name.strip_suffix("=1").filter(|name| name.starts_with("BAD")) {
+                Some(name) => env.unset(name).unwrap(),
+                None => at = at.wrapping_add(1),
+            }
+        }
+        let mut left = entries(&env.head);
+        left.sort();
+        assert_eq!(left, ["KEEP1=1", "KEEP2=1"]);
+    }
+}
+
+/// Save, change, restore: copies that moves left are not entries; what the program stored is.
+#[test]
+fn a_head_put_back_collects_no_copies() {
+    for env in [Env::of(&[]), Env::alone(&[])] {
+        for name in ["C", "B", "A"] {
+            env.set(name, "1");
+        }
+        for _ in 0..1_000 {
+            let saved = env.head.load();
+            env.unset("A").unwrap();
+            // SAFETY: a list of ours.
+            unsafe { env.head.assign(saved) };
+            env.set("A", "1");
+            assert_eq!(entries(&env.head).len(), 3, "{:?}", entries(&env.head));
+        }
+        let saved = env.head.load();
+        for name in ["A", "B"] {
+            env.unset(name).unwrap();
+        }
+        // SAFETY: as above.
+        unsafe { env.head.assign(saved) };
+        if entries(&env.head).len() > 1 {
+            store_at(&env.head, 0, Some(c"MINE=1"));
+        }
+        env.set("N", "1");
+        let mut left = entries(&env.head);
+        left.sort();
+        let mut twins = left.clone();
+        twins.dedup();
+        assert_eq!(left, twins);
+        assert!(left.contains(&"C=1".to_string()) && left.contains(&"N=1".into()));
+    }
+}
+
+/// Lists saved while others are the environment, three deep, with many changes at each depth.
+#[test]
+fn saved_lists_stay_whole_three_deep() {
+    for env in [Env::of(&[]), Env::alone(&[])] {
+        env.set("DEPTH", "0");
+        let mut saved = Vec::new();
+        for depth in 1..4 {
+            saved.push((env.head.load(), entries(&env.head)));
+            // SAFETY: a proper list that is never freed.
+            unsafe { env.head.assign(foreign(&[c"X=1", c"Y=1"])) };
+            for round in 0..300 {
+                env.set("DEPTH", &depth.to_string());
+                env.set(&format!("N{}", round % 7), "1");
+                env.unset(&format!("N{}", (round + 3) % 7)).unwrap();
+                env.unset("X").unwrap();
+                env.set("X", "2");
+            }
+        }
+        while let Some((head, list)) = saved.pop() {
+            // SAFETY: a list of ours.
+            unsafe { env.head.assign(head) };
+            assert_eq!(entries(&env.head), list);
+        }
+        let retained = env.store.retained();
+        for _ in 0..300 {
+            let saved = env.head.load();
+            // SAFETY: as above.
+            unsafe { env.head.assign(foreign(&[c"X=1"])) };
+            env.set("DEPTH", "1");
+            // SAFETY: as above.
+            unsafe { env.head.assign(saved) };
+            env.set("DEPTH", "0");
+            assert_eq!(entries(&env.head), ["DEPTH=0"]);
+        }
+        assert!(env.store.retained() - retained < 64 << 10);
+    }
+}
+
+/// What the program cut off does not come back, whatever is appended.
+#[test]
+fn what_was_cut_off_stays_gone() {
+    for env in [Env::of(&[]), Env::alone(&[])] {
+        for i in 0..6 {
+            env.set(&format!("N{i}"), "1");
+        }
+        store_at(&env.head, 2, None);
+        let left = entries(&env.head);
+        assert_eq!(left.len(), 2);
+        env.set("X", "1");
+        env.set("Y", "1");
+        let mut now = entries(&env.head);
+        now.retain(|entry| !left.contains(entry));
+        now.sort();
+        assert_eq!(now, ["X=1", "Y=1"]);
+    }
+}
+
+/// Entries that the program appends over the terminator are the truth at once, also over the last slot of an array.
+#[test]
+fn what_the_program_appends_is_there() {
+    for alone in [false, true] {
+        let env = if alone { Env::alone(&[]) } else { Env::of(&[]) };
+        env.set("A", "1");
+        let more = MIN_SLOTS - 2;
+        for i in 1..more {
+            // (The padding of an array of ours is as long as the array.)
+            store_at(&env.head, i, Some(c"MORE=1"));
+        }
+        // SAFETY: proper lists throughout.
+        let value = |name: &str| unsafe { env.store.value(&env.head, name.as_bytes()) };
+        assert!(value("MORE").is_some() && value("ABSENT").is_none() && value("A").is_some());
+        env.set("B", "1");
+        let mut left = entries(&env.head);
+        left.sort();
+        assert_eq!(left, ["A=1", "B=1", "MORE=1"]);
+    }
+}
+
+#[test]
+fn set_without_overwrite_changes_nothing_that_is_there() {
+    let env = Env::of(&[c"A=1"]);
+    env.try_set("A", "2", false).unwrap();
+    // Not even the list: it is still theirs, and nothing was allocated.
+    assert_eq!((env.get("A").as_deref(), env.store.retained()), (Some("1"), 0));
+    env.try_set("B", "2", false).unwrap();
+    env.try_set("B", "3", false).unwrap();
+    assert_eq!(entries(&env.head), ["B=2", "A=1"]);
+}
+
+#[test]
+fn an_equal_value_of_ours_is_left_alone() {
+    let env = Env::of(&[c"A=1"]);
+    let theirs = env.at("A");
+    env.set("A", "1");
+    assert_ne!(env.at("A"), theirs, "their owner may edit it later: a copy takes its place");
+    env.set("B", "1"); // now the list is ours
+    env.set("A", "1");
+    let ours = env.at("A");
+    let retained = env.store.retained();
+    env.set("A", "1");
+    assert_eq!((env.at("A"), env.store.retained()), (ours, retained));
+    env.set("A", "2");
+    env.set("A", "1");
+    assert_eq!((env.at("A"), env.store.retained()), (ours, retained + 4), "interned");
+}
+
+#[test]
+fn put_stores_the_string_itself() {
+    let env = Env::default();
+    let string = c"A=1".to_owned().into_raw();
+    // SAFETY: never freed.
+    unsafe { env.store.put(&env.head, string) }.unwrap();
+    assert_eq!(env.at("A"), Some(string.wrapping_add(2).cast_const()));
+    // SAFETY: ours to edit.
+    unsafe { string.add(2).write(b'2' as c_char) };
+    assert_eq!(env.get("A").as_deref(), Some("2"));
+    env.set("A", "2");
+    assert_ne!(env.at("A"), Some(string.wrapping_add(2).cast_const()));
+    env.put(c"A=3").unwrap();
+    assert_eq!(entries(&env.head), ["A=3"]);
+}
+
+#[test]
+fn unset_removes_every_duplicate() {
+    let env = Env::of(&[c"A=1", c"B=1", c"C=1"]);
+    env.set("D", "1");
+    store_at(&env.head, 2, Some(c"A=2"));
+    store_at(&env.head, 3, Some(c"A=3"));
+    env.unset("A").unwrap();
+    assert_eq!(entries(&env.head), ["D=1"]);
+    // Nothing to do: nothing is taken over, nothing allocated.
+    let env = Env::of(&[c"A=1"]);
+    env.unset("B").unwrap();
+    assert_eq!(env.store.retained(), 0);
+}
+
+#[test]
+fn set_drops_duplicates() {
+    for at in [0, 2, 3] {
+        let env = Env::of(&[c"A=1", c"B=1", c"C=1"]);
+        env.set("D", "1");
+        store_at(&env.head, at, Some(c"A=2"));
+        env.set("A", "3");
+        let found = entries(&env.head);
+        assert_eq!(found.iter().filter(|entry| entry.starts_with("A=")).count(), 1, "{found:?}");
+        assert_eq!(env.get("A").as_deref(), Some("3"));
+    }
+}
+
+/// The first entry must not come to lie behind a duplicate of itself.
+#[test]
+fn a_remove_changes_no_other_variable() {
+    let env = Env::of(&[c"A=1", c"B=1", c"C=1", c"D=1"]);
+    env.set("E", "1");
+    // E=1 A=1 E=2 C=1 D=1
+    store_at(&env.head, 2, Some(c"E=2"));
+    env.unset("D").unwrap();
+    assert_eq!(env.get("E").as_deref(), Some("1"));
+    // A duplicate behind the victim does not matter, and stays.
+    let env = Env::of(&[c"A=1", c"B=1", c"C=1", c"D=1"]);
+    env.set("E", "1");
+    store_at(&env.head, 4, Some(c"E=2"));
+    env.unset("A").unwrap();
+    assert_eq!(entries(&env.head), ["E=1", "B=1", "C=1", "E=2"]);
+    // Nor does one of the first entry when that is the victim: it is removed anyway.
+    env.unset("E").unwrap();
+    let mut left = entries(&env.head);
+    left.sort();
+    assert_eq!(left, ["B=1", "C=1"]);
+}
+
+#[test]
+fn clear_empties_every_list() {
+    let env = Env::default();
+    env.clear();
+    assert_eq!(entries(&env.head).len(), 0);
+    assert!(!env.head.load().is_null(), "a list of ours");
+    env.set("A", "1");
+    env.clear();
+    assert_eq!(entries(&env.head).len(), 0);
+    // SAFETY: as above.
+    unsafe { env.head.assign(foreign(&[c"B=1"])) };
+    env.clear();
+    assert_eq!(entries(&env.head).len(), 0);
+    let round = || {
+        env.set("A", "1");
+        env.clear();
+    };
+    (0..10).for_each(|_| round());
+    let retained = env.store.retained();
+    (0..1_000).for_each(|_| round());
+    assert_eq!(env.store.retained(), retained);
+}
+
+#[test]
+fn arrays_double_and_are_filled_to_the_last_slot() {
+    let env = Env::default();
+    for i in 0..MIN_SLOTS - 1 {
+        env.set(&format!("N{i}"), "1");
+    }
+    assert_eq!(env.capacity(), MIN_SLOTS);
+    env.set("ONE_MORE", "1");
+    assert_eq!(env.capacity(), 2 * MIN_SLOTS);
+    assert_eq!(env.snapshot().len(), MIN_SLOTS);
+    for i in 0..MIN_SLOTS - 1 {
+        assert_eq!(env.get(&format!("N{i}")).as_deref(), Some("1"));
+    }
+}
+
+/// Toggling takes no memory once the arrays are there, whichever variable, whichever way.
+#[test]
+fn toggles_take_no_memory() {
+    for alone in [false, true] {
+        let env = if alone { Env::alone(&[]) } else { Env::of(&[]) };
+        for i in 0..40 {
+            env.set(&format!("N{i}"), "1");
+        }
+        let toggle = |names: &[usize]| {
+            for i in names {
+                env.unset(&format!("N{i}")).unwrap();
+                env.set(&format!("N{i}"), "1");
+            }
+        };
+        let all: Vec<usize> = (0..40).collect();
+        for _ in 0..20 {
+            toggle(&all);
+        }
+        let retained = env.store.retained();
+        for _ in 0..100 {
+            toggle(&[39]);
+            toggle(&[20, 21]);
+            toggle(&all);
+            env.clear();
+            all.iter().for_each(|i| env.set(&format!("N{i}"), "1"));
+        }
+        assert_eq!(env.store.retained(), retained);
+        assert_eq!(entries(&env.head).len(), 40);
+    }
+}
+
+#[test]
+fn a_snapshot_tells_how_much_there_is() {
+    let env = Env::of(&[c"A=1", c"B=1", c"C=1"]);
+    let mut few = [ptr::null(); 2];
+    // SAFETY: as above.
+    assert_eq!(unsafe { env.store.snapshot(&env.head, &mut few) }, 3);
+    assert_eq!(env.snapshot(), ["A=1", "B=1", "C=1"]);
+    assert_eq!(Env::default().snapshot().len(), 0);
+}
+
+/// The first value of each name, and the entries without one.
+fn plain(entries: Vec<String>) -> (BTreeMap<String, String>, Vec<String>) {
+    let (mut variables, mut rest) = (BTreeMap::new(), Vec::new());
+    for entry in entries {
+        match entry.split_once('=') {
+            Some((name, value)) if !name.is_empty() => {
+                variables.entry(name.to_string()).or_insert_with(|| value.to_string());
+            }
+            _ => rest.push(entry),
+        }
+    }
+    rest.sort();
+    (variables, rest)
+}
+
+/// Random operations, also a program's direct ones, against a plain table.
+#[test]
+fn random_operations_do_what_they_do_to_a_table() {
+    let mut state: u64 = std::env::var("SEED").map_or(20_251_121, |seed| seed.parse().unwrap());
+    std::println!("SEED={state}");
+    let mut below = move |end: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 33) as usize % end
+    };
+    for round in 0..if cfg!(miri) { 2 } else { 32 } {
+        let env = if round % 2 == 0 { Env::default() } else { Env::alone(&[]) };
+        let names = 1 + below(60);
+        for step in 0..if cfg!(miri) { 60 } else { 1_000 } {
+            let (mut table, mut rest) = plain(entries(&env.head));
+            let (name, value) = (format!("N{}", below(names)), below(50).to_string());
+            let what = below(32);
+            match what {
+                0..12 => {
+                    env.set(&name, &value);
+                    table.insert(name.clone(), value.clone());
+                }
+                12..14 => {
+                    env.try_set(&name, &value, false).unwrap();
+                    table.entry(name.clone()).or_insert(value.clone());
+                }
+                14..22 => {
+                    env.unset(&name).unwrap();
+                    table.remove(&name);
+                }
+                22..26 => {
+                    env.put(&CString::new(format!("{name}={value}")).unwrap()).unwrap();
+                    table.insert(name.clone(), value.clone());
+                }
+                26 if below(10) == 0 => {
+                    env.clear();
+                    table.clear();
+                    rest.clear();
+                }
+                // What programs do without us: the table is read anew.
+                27 | 28 => {
+                    let len = entries(&env.head).len();
+                    if len > 0 {
+                        let entry = CString::new(format!("{name}={value}")).unwrap().into_raw();
+                        // SAFETY: never freed.
+                        let entry: &'static CStr = unsafe { CStr::from_ptr(entry) };
+                        store_at(&env.head, below(len), if below(20) == 0 { None } else { Some(entry) });
+                    }
+                    continue;
+                }
+                29 => {
+                    let len = if below(10) == 0 { below(250) } else { below(30) };
+                    let list: Vec<CString> = (0..len)
+                        .map(|_| match below(10) {
+                            0 => CString::new(format!("JUNK{}", below(9))).unwrap(),
+                            _ => CString::new(format!("N{}={}", below(names), below(50))).unwrap(),
+                        })
+                        .collect();
+                    let list: Vec<&CStr> = list.iter().map(CString::as_c_str).collect();
+                    // SAFETY: a proper list, never freed.
+                    unsafe { env.head.assign(foreign(&list)) };
+                    continue;
+                }
+                30 if !entries(&env.head).is_empty() => {
+                    // SAFETY: `environ++`.
+                    unsafe { env.head.assign(env.head.load().add(1)) };
+                    continue;
+                }
+                _ => {}
+            }
+            let found = plain(entries(&env.head));
+            assert_eq!(found, (table, rest), "after step {step}, {what} {name}={value}");
+            assert_eq!(env.get(&name), found.0.get(&name).cloned());
+            assert_eq!(plain(env.snapshot()), found);
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What the unit tests share: lists as C programs see and make them.
+
+use crate::slot::{Head, Slot};
+use crate::store::Store;
+use core::ffi::{CStr, c_char};
+use core::sync::atomic::{AtomicPtr, Ordering};
+use std::alloc::{Layout, alloc_zeroed};
+use std::boxed::Box;
+use std::string::String;
+use std::vec::Vec;
+
+/// The text of an entry.
+pub(crate) fn text(entry: *const c_char) -> String {
+    // SAFETY: the tests put C strings into their lists.
+    unsafe { CStr::from_ptr(entry) }.to_str().unwrap().into()
+}
+
+/// The entries of the list that starts there, by plain loads.
+pub(crate) fn entries_at(first: *const Slot) -> Vec<String> {
+    let mut at: *const *const c_char = first.cast();
+    let mut found = Vec::new();
+    // SAFETY: the tests' lists are proper ones.
+    unsafe {
+        while !at.is_null() && !(*at).is_null() {
+            found.push(text(*at));
+            at = at.add(1);
+        }
+    }
+    found
+}
+
+/// What a C program sees.
+pub(crate) fn entries(head: &Head) -> Vec<String> {
+    entries_at(head.load())
+}
+
+/// `environ[i] = entry`
+pub(crate) fn store_at(head: &Head, i: usize, entry: Option<&'static CStr>) {
+    // SAFETY: the tests pass places inside the list; a slot is a pointer.
+    let slot: &AtomicPtr<c_char> = unsafe { &*head.load().add(i).cast() };
+    // Relaxed: one thread.
+    slot.store(entry.map_or(core::ptr::null_mut(), |entry| entry.as_ptr().cast_mut()), Ordering::Relaxed);
+}
+
+/// A list of a program's own; never freed.
+pub(crate) fn foreign(entries: &[&CStr]) -> *const Slot {
+    let entries = entries.iter().map(|&entry| entry.to_owned().into_raw());
+    let slots: Vec<*mut c_char> = entries.chain([core::ptr::null_mut()]).collect();
+    slots.leak().as_ptr().cast()
+}
+
+/// A store, which is too large for a stack that unoptimised code copies it about on.
+pub(crate) fn store() -> Box<Store> {
+    // SAFETY: a store that has published nothing is all zero: see there.
+    unsafe { Box::from_raw(alloc_zeroed(Layout::new::<Store>()).cast()) }
+}

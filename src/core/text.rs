@@ -1,0 +1,369 @@
+//! The text of names and values: where a name ends, a name in a few words, hashes.
+//!
+//! # Invariants
+//! - T1: hashes are keyed by two numbers that nobody outside the process knows ([`Keys`]), so nobody can choose names or values that
+//!   collide. Source of the method, a product folded upon itself: Wang Yi's wyhash.
+
+use crate::machine::{self, BITS, CHUNK};
+use crate::sync::{self, AtomicUsize, Ordering, byte, const_new};
+
+/// Bytes of the string at `at` before its NUL or its first `=`, whichever comes first.
+///
+/// # Safety
+/// - `at` is a readable NUL-terminated string.
+#[inline(always)]
+pub(crate) unsafe fn length(at: *const u8) -> usize {
+    let chunk = at.map_addr(|addr| addr & !(CHUNK - 1));
+    let skip = at.addr() - chunk.addr();
+    // SAFETY: W1: the chunk holds at least one byte of the string.
+    let ends = unsafe { machine::ends(chunk) } >> (skip * BITS);
+    if ends != 0 {
+        return ends.trailing_zeros() as usize / BITS;
+    }
+    // SAFETY: no end in the first chunk, so the string goes on in the next.
+    unsafe { length_from(at, chunk.add(CHUNK)) }
+}
+
+/// [`length`] of a string that reaches `chunk`.
+#[inline]
+unsafe fn length_from(at: *const u8, mut chunk: *const u8) -> usize {
+    loop {
+        // SAFETY: W1: no end before this chunk, so the string reaches into it.
+        let ends = unsafe { machine::ends(chunk) };
+        if ends != 0 {
+            return chunk.addr() - at.addr() + ends.trailing_zeros() as usize / BITS;
+        }
+        // SAFETY: as above, for the next chunk.
+        chunk = unsafe { chunk.add(CHUNK) };
+    }
+}
+
+/// What hashes are keyed by. All zero at first; made once, and the same in all forked children.
+#[derive(Debug)]
+pub(crate) struct Keys([AtomicUsize; 2]);
+
+/// The keys, in hand.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Keyed {
+    a: u64,
+    b: u64,
+}
+
+const_new! {
+    Keys,
+    pub(crate) fn new() -> Keys {
+        Keys([AtomicUsize::new(0), AtomicUsize::new(0)])
+    }
+}
+
+impl Keys {
+    /// The keys, made if nobody has. For who will store a hash.
+    pub(crate) fn get(&self) -> Keyed {
+        if cfg!(loom) {
+            return keyed(sync::secret()); // no step of a model
+        }
+        // Acquire [keys]: pairs with Release below: who sees the first sees the second.
+        if self.0[0].load(Ordering::Acquire) == 0 {
+            let [a, b] = sync::secret();
+            // Relaxed: before the first. Whoever is here at the same time stores the same.
+            self.0[1].store(b, Ordering::Relaxed);
+            // Release [keys]: pairs with Acquire above. Not in a model: two stores of constants.
+            self.0[0].store(a, Ordering::Release);
+        }
+        self.known()
+    }
+
+    /// The keys, for who found a hash that was stored.
+    #[inline(always)]
+    pub(crate) fn known(&self) -> Keyed {
+        if cfg!(loom) {
+            return keyed(sync::secret());
+        }
+        // Relaxed, both: they were made before the hints that the caller came by were published ([hints]).
+        keyed([self.0[0].load(Ordering::Relaxed), self.0[1].load(Ordering::Relaxed)])
+    }
+}
+
+#[inline(always)]
+fn keyed([a, b]: [usize; 2]) -> Keyed {
+    Keyed { a: a as u64, b: b as u64 ^ PATTERN }
+}
+
+/// The first digits of the square root of 2: for machines with short keys.
+const PATTERN: u64 = 0x6a09_e667_f3bc_c909;
+
+impl Keyed {
+    /// A hash of two words of which each bit depends on all bits of both.
+    #[inline(always)]
+    fn fold(self, x: u64, y: u64) -> u64 {
+        let product = u128::from(x ^ self.a) * u128::from(y ^ self.b);
+        product as u64 ^ (product >> 64) as u64
+    }
+
+    /// A hash of `bytes`.
+    #[inline]
+    pub(crate) fn hash(self, bytes: &[u8]) -> u64 {
+        let mut hash = bytes.len() as u64;
+        let chunks = bytes.chunks_exact(8);
+        let rest = chunks.remainder();
+        for chunk in chunks {
+            hash = self.fold(hash, chunk.iter().rfold(0, |word, &byte| word << 8 | u64::from(byte)));
+        }
+        self.fold(hash, rest.iter().rfold(0, |word, &byte| word << 8 | u64::from(byte)))
+    }
+
+    /// A hash of a name's first bytes, which [`Words`] leave out, or 0 if there are none.
+    #[inline(always)]
+    fn hash_start(self, name: &[u8]) -> u64 {
+        if name.len() > TAIL { self.hash_long(name) } else { 0 }
+    }
+
+    #[inline(never)]
+    fn hash_long(self, name: &[u8]) -> u64 {
+        self.hash(name.split_at(name.len() - TAIL).0)
+    }
+
+    /// A hash of something without a name, such as an address.
+    pub(crate) fn hash_number(self, number: usize) -> u32 {
+        hash_bits(self.fold(number as u64, 0))
+    }
+}
+
+/// The bits of the hash of a name. Two are left to who keeps hashes.
+pub(crate) const HASH: u32 = (1 << 30) - 1;
+
+#[inline(always)]
+fn hash_bits(hash: u64) -> u32 {
+    (hash >> (64 - HASH.count_ones())) as u32
+}
+
+/// The hash of a name, [`HASH`] bits of it.
+///
+/// # Safety
+/// - the name is not empty.
+#[inline(always)]
+pub(crate) unsafe fn hash_name(name: &[u8], keys: Keyed) -> u32 {
+    // Not `hash`, which branches by the length, and lengths are hard to predict: it is on the way of every read, where that costs 4 ns.
+    // SAFETY: the caller's promise.
+    hash_bits(unsafe { Words::of(name) }.hash(keys).wrapping_add(keys.hash_start(name)))
+}
+
+/// The same for a name of at most [`TAIL`] bytes.
+///
+/// # Safety
+/// - as there.
+#[inline(always)]
+pub(crate) unsafe fn hash_short(name: &[u8], keys: Keyed) -> u32 {
+    // SAFETY: the caller's promise.
+    hash_bits(unsafe { Words::of(name) }.hash(keys))
+}
+
+/// A name of up to 32 bytes, or the last 32 of a longer one, in words that overlap. Which words is a matter of the length alone, so that
+/// two names of one length have the same words if and only if these bytes are the same. Few branches: lengths are hard to predict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Words([u64; 4]);
+
+/// Names shorter than this are one word, filled up with zeros.
+const SHORT: usize = 8;
+/// Bytes that [`Words`] hold at most.
+pub(crate) const TAIL: usize = 32;
+
+impl Words {
+    /// The words of `name`.
+    ///
+    /// # Safety
+    /// - it is not empty.
+    #[inline(always)]
+    unsafe fn of(name: &[u8]) -> Words {
+        let (at, len) = (name.as_ptr(), name.len());
+        if len < SHORT {
+            // SAFETY: as many bytes, at least one.
+            return Words([unsafe { short(at, len) }, 0, 0, 0]);
+        }
+        // SAFETY: `len` is at least 8, and each word lies within the name: see `places`.
+        Words(places(len).map(|i| unsafe { plain(at.add(i)) }))
+    }
+
+    /// Those at `entry`, as if a name of `len` bytes were there.
+    ///
+    /// # Safety
+    /// - the bytes from `entry` on are readable: up to `len`, and at least 8.
+    #[inline(always)]
+    unsafe fn at(entry: *const u8, len: usize) -> Words {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if len < SHORT {
+                return Words([machine::word(entry) & !(!0 << (8 * len)), 0, 0, 0]);
+            }
+            Words(places(len).map(|i| machine::word(entry.add(i))))
+        }
+    }
+
+    /// True if they are the same. (Derived, it goes through memory.)
+    #[inline(always)]
+    fn are(self, other: Words) -> bool {
+        let ([a, b, c, d], [e, f, g, h]) = (self.0, other.0);
+        (a ^ e) | (b ^ f) | (c ^ g) | (d ^ h) == 0
+    }
+
+    /// A hash of them: each of their bytes has its effect on every bit of it.
+    #[inline(always)]
+    fn hash(self, keys: Keyed) -> u64 {
+        let [a, b, c, d] = self.0;
+        // Two products, which do not wait for each other.
+        keys.fold(a, b).wrapping_add(keys.fold(c, d).rotate_left(32))
+    }
+}
+
+/// `len` bytes, fewer than 8 and at least one, filled up with zeros.
+///
+/// # Safety
+/// - they are readable.
+#[inline(always)]
+unsafe fn short(at: *const u8, len: usize) -> u64 {
+    if CHUNK < 8 {
+        // Nothing is read past an end here.
+        // SAFETY: the caller's promise.
+        let byte = |i| if i < len { unsafe { byte(at.add(i)) } } else { 0 };
+        return u64::from_le_bytes(core::array::from_fn(byte));
+    }
+    let aligned = |at: *const u8| at.map_addr(|addr| addr & !7);
+    let bits = 8 * (at.addr() & 7);
+    // The words of the first and of the last byte, often the same one. What is not of the name is cut off at the end.
+    // SAFETY: W1: each holds a byte of the name.
+    let (low, high) = unsafe { (machine::word(aligned(at)), machine::word(aligned(at.add(len - 1)))) };
+    (low >> bits | (high << (63 - bits)) << 1) & !(!0 << (8 * len))
+}
+
+/// Where the words of a name of `len` bytes, 8 or more, start: in the last 32 bytes of it, each byte in one word at least.
+#[inline(always)]
+fn places(len: usize) -> [usize; 4] {
+    let (start, end) = (len.saturating_sub(TAIL), len - 8);
+    let second = (start + 8).min(end);
+    [start, second, end - (second - start), end]
+}
+
+/// Eight bytes of a slice, as a number of which the first byte is the lowest digit.
+///
+/// # Safety
+/// - they are in it.
+#[inline(always)]
+unsafe fn plain(at: *const u8) -> u64 {
+    // SAFETY: the caller's promise.
+    u64::from_le(unsafe { at.cast::<u64>().read_unaligned() })
+}
+
+/// True if `name` stands at `entry`, and `=` follows.
+///
+/// # Safety
+/// - `name` is not empty, and has no NUL and no `=` in it;
+/// - `entry` is a NUL-terminated string, and readable for [`BEYOND`] bytes from its first `=` or NUL on.
+#[inline(always)]
+pub(crate) unsafe fn is_named(entry: *const u8, name: &[u8]) -> bool {
+    let len = name.len();
+    // SAFETY: what comes before the words is compared first. If it is the same, the first `=` or NUL of the entry is not in it; so the
+    // words, and the byte behind them if they are the same, are within BEYOND of that.
+    unsafe {
+        (len <= TAIL || starts_with(entry, name.split_at_unchecked(len - TAIL).0))
+            && Words::at(entry, len).are(Words::of(name))
+            && byte(entry.add(len)) == b'='
+    }
+}
+
+/// True if the string at `text` starts with `bytes`.
+///
+/// # Safety
+/// - `text` is NUL-terminated, and readable for 8 bytes past its NUL; there is no NUL in `bytes`.
+pub(crate) unsafe fn starts_with(text: *const u8, bytes: &[u8]) -> bool {
+    let len = bytes.len();
+    let differs = |i: usize| {
+        // SAFETY: the callers below pass places with 8 bytes of `bytes`, and all bytes of the text before these were compared.
+        unsafe { machine::word(text.add(i)) ^ plain(bytes.as_ptr().add(i)) != 0 }
+    };
+    if len < SHORT {
+        // SAFETY: the caller's promise; `bytes` is not empty.
+        return len == 0 || unsafe { Words::at(text, len).are(Words::of(bytes)) };
+    }
+    let mut i = 0;
+    while i + SHORT < len {
+        if differs(i) {
+            return false;
+        }
+        i += SHORT;
+    }
+    !differs(len - SHORT)
+}
+
+/// Bytes from the end of an entry's name on that [`is_named`] may read.
+pub(crate) const BEYOND: usize = TAIL;
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use std::format;
+    use std::string::String;
+    use std::vec::Vec;
+
+    /// At every alignment, with an end at every place, and with other ends before and behind.
+    #[test]
+    fn length_stops_at_the_first_end() {
+        for end in [b'=', 0] {
+            for other in [b'=', 0] {
+                for skip in 0..32 {
+                    for len in 0..70 {
+                        let mut bytes: Vec<u8> = std::vec![other; 128];
+                        bytes[skip..skip + len].fill(b'x');
+                        bytes[skip + len] = end;
+                        // SAFETY: there is a NUL: the last byte is 0 or `=`, so one is appended.
+                        bytes.push(0);
+                        // SAFETY: as said.
+                        assert_eq!(unsafe { length(bytes.as_ptr().add(skip)) }, len, "{skip} {len}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_byte_of_a_name_counts() {
+        for len in 1..80 {
+            for skip in 0..8 {
+                let name: String = (0..len).map(|i| char::from(b'A' + (i % 26) as u8)).collect();
+                let padded = |text: String| "x".repeat(skip) + &text + &"\0".repeat(BEYOND + 1);
+                let placed = padded(name.clone());
+                let name_there = &placed.as_bytes()[skip..skip + len];
+                // SAFETY: not empty.
+                let of = |name: &[u8]| unsafe { Words::of(name) };
+                let words = of(name_there);
+                let is = |entry: &str| {
+                    let entry = padded(entry.into());
+                    // SAFETY: padded as promised.
+                    unsafe { is_named(entry.as_ptr().add(skip), name_there) }
+                };
+                assert!(is(&format!("{name}=")) && is(&format!("{name}=value")));
+                assert!(!is(&name) && !is(&format!("{name}X=")));
+                for i in 0..len {
+                    for other in ["!", "="] {
+                        let mut changed = name.clone();
+                        changed.replace_range(i..=i, other);
+                        let same = words == of(changed.as_bytes());
+                        assert_eq!(same, i + TAIL < len);
+                        assert!(!is(&format!("{changed}=")), "{i} of {len}");
+                    }
+                    assert!(!is(&name[..i]), "{i} of {len}");
+                }
+            }
+        }
+    }
+
+    /// A name whose words end at the end of readable memory.
+    #[test]
+    fn names_are_read_within_bounds() {
+        for len in 1..40 {
+            let name: Vec<u8> = (1..=len).collect();
+            let boxed: std::boxed::Box<[u8]> = name.clone().into();
+            // SAFETY: not empty.
+            unsafe { assert_eq!(Words::of(&boxed), Words::of(&name)) };
+        }
+    }
+}
