@@ -1,7 +1,6 @@
 /* The order of the list and its first entry, as every libc keeps them: a new variable comes last, a replaced one stays where it is, a
  * removal closes the gap. Where a second thread existed the order is free, but a list from a head once loaded never gets longer. */
 #include "scenes.h"
-#include <pthread.h>
 
 static void additions_come_last(void) {
     LIST("A=1 B=2 C=3 @");
@@ -282,24 +281,13 @@ static void random_changes_keep_the_order(void) {
 
 /* Beside threads. */
 
-static void *reads(void *unused) {
-    CHECK(has("A", "1")); /* a libc that does not count its threads is told by this call */
-    return unused;
-}
-
-static void had_a_second_thread(void) {
-    pthread_t thread;
-    CHECK(has("A", "1"));
-    CHECK(pthread_create(&thread, NULL, reads, NULL) == 0 && pthread_join(thread, NULL) == 0);
-}
-
 /* Whoever has loaded a head and counted from there may copy as many entries and finds the end. */
 static void with_threads_no_list_gets_longer(void) {
     enum { HEADS = 400 };
     static char **heads[HEADS];
     static size_t lengths[HEADS];
     uint64_t state = 5;
-    had_a_second_thread();
+    have_a_second_thread();
     for (int round = 0; round < HEADS; round++) {
         heads[round] = environ;
         lengths[round] = length_of(environ);
@@ -320,7 +308,7 @@ static void with_threads_no_list_gets_longer(void) {
 }
 
 static void with_threads_every_variable_is_there(void) {
-    had_a_second_thread();
+    have_a_second_thread();
     CHECK(setenv("D", "4", 1) == 0 && unsetenv("B") == 0 && setenv("A", "5", 1) == 0);
     CHECK(length_of(environ) == 4 && has("A", "5") && has("B", NULL) && has("C", "3") && has("D", "4"));
     list_is_sound();

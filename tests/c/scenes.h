@@ -2,6 +2,7 @@
  * first. The program is run as PROGRAM MODE [ARGUMENTS]; MODE is "library" or "plain". Where a scene also runs plain, libc shows that
  * what it asks for is what programs are used to. */
 #include "check.h"
+#include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -127,6 +128,18 @@ static inline uint64_t cpu_ns(void) {
     struct timespec t;
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static inline void *asks(void *unused) {
+    CHECK(has("ABSENT", NULL)); /* a libc that does not count its threads is told by this call */
+    return unused;
+}
+
+/* From here on the process has had two threads. */
+static inline void have_a_second_thread(void) {
+    pthread_t thread;
+    CHECK(has("ABSENT", NULL));
+    CHECK(pthread_create(&thread, NULL, asks, NULL) == 0 && pthread_join(thread, NULL) == 0);
 }
 
 /* Waits for CHILD; a status other than 0 fails. */
