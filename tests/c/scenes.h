@@ -123,13 +123,6 @@ static inline void unset_numbered(const char *prefix, int from, int to) {
     }
 }
 
-/* The process's CPU time: what other programs do meanwhile does not count. */
-static inline uint64_t cpu_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 static inline void *asks(void *unused) {
     CHECK(has("ABSENT", NULL)); /* a libc that does not count its threads is told by this call */
     return unused;
