@@ -7,10 +7,11 @@ mod common;
 
 use common::{Libc, Outcome, compile, plain, preloaded, run};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Wall time after which a program counts as hung. Each scene has a limit of CPU time of its own, which a slow machine does not touch.
-const LIMIT: Duration = Duration::from_secs(300);
+/// Wall time after which a program counts as hung, also the long variants. Each scene of theirs has a limit of CPU time of its own,
+/// which a slow machine does not touch, and within which who hangs is found.
+const LIMIT: Duration = Duration::from_secs(3600);
 
 /// Runs `tests/c/NAME.c` with a mode and `arguments`.
 fn scenes(libc: Libc, name: &'static str, mode: &str, arguments: &[&str]) -> Outcome {
@@ -47,13 +48,34 @@ fn available(libc: Libc) -> bool {
     found
 }
 
+/// A seed for what is random, fresh unless `MTSAFE_TEST_SEED` repeats one. Programs print it where they fail.
+fn seed() -> String {
+    let fresh = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_nanos() as u64 | 1;
+    std::env::var("MTSAFE_TEST_SEED").unwrap_or(fresh.to_string())
+}
+
+/// The program's own arrays after random changes, as each program prints them: with the library as without.
+fn own_lists(libc: Libc) {
+    if available(libc) {
+        let seed = seed();
+        let print = |mode| {
+            let text = String::from_utf8(scenes(libc, "own_lists", mode, &[&seed]).stdout).expect("ASCII");
+            let lists = text.lines().filter(|line| line.starts_with("0 ") || line.starts_with("1 "));
+            lists.map(String::from).collect::<Vec<_>>()
+        };
+        let (plain, library) = (print("plain"), print("library"));
+        assert_eq!(plain.len(), 3600);
+        assert_eq!(library, plain, "seed {seed}");
+    }
+}
+
 macro_rules! kinds {
     ($libc:expr) => {
         use super::*;
 
         #[test]
         fn the_order_is_that_of_libc() {
-            both($libc, "order", &[]);
+            both($libc, "order", &[&seed()]);
         }
 
         #[test]
@@ -64,6 +86,65 @@ macro_rules! kinds {
         #[test]
         fn a_kept_list_follows_removals_and_replacements() {
             both($libc, "kept_list", &[]);
+        }
+
+        #[test]
+        fn titles_are_written_over_the_kernels_block() {
+            both($libc, "titles", &[]);
+        }
+
+        #[test]
+        fn an_own_list_is_changed_as_libc_does_it() {
+            own_lists($libc);
+        }
+
+        #[test]
+        fn saved_lists_stay_whole_in_bounded_memory() {
+            both($libc, "saved_lists", &[]);
+        }
+
+        #[test]
+        fn what_is_appended_or_cut_by_hand_counts_at_once() {
+            both($libc, "by_hand", &[]);
+        }
+
+        #[test]
+        fn a_string_stays_its_owners() {
+            both($libc, "owners", &["ARG=baz"]);
+        }
+
+        #[test]
+        fn changes_are_linear_and_memory_is_flat() {
+            both($libc, "costs", &[]);
+        }
+
+        #[test]
+        fn readers_of_every_kind_miss_nothing() {
+            library_only($libc, "readers", &[]);
+        }
+
+        #[test]
+        fn children_beside_changes_are_whole() {
+            library_only($libc, "children_beside", &[]);
+        }
+
+        #[test]
+        fn libc_finds_a_zone_that_nobody_touches() {
+            library_only($libc, "zone", &[]);
+        }
+
+        #[test]
+        fn after_each_instruction_the_list_is_right() {
+            library_only($libc, "single_step", &["97", &seed()]);
+        }
+
+        #[test]
+        #[ignore = "a quarter of an hour"]
+        fn at_length() {
+            library_only($libc, "readers", &["300000"]);
+            library_only($libc, "children_beside", &["1600"]);
+            library_only($libc, "zone", &["4500"]);
+            library_only($libc, "single_step", &["31", &seed(), "all"]);
         }
     };
 }
