@@ -178,3 +178,27 @@ fn env_prints_the_same_order() {
         assert_eq!(print(preloaded("env")), print(plain("env")), "env {arguments:?}");
     }
 }
+
+/// The table of `tests/growth` has a row for each change, and bad input gets one line.
+#[test]
+fn the_growth_table_is_complete() {
+    let growth = || {
+        let mut command = plain(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/growth"));
+        command.env("MTSAFE_ENV_SO", common::library());
+        command
+    };
+    for names in [&[][..], &["--colliding"]] {
+        let mut command = growth();
+        command.args(names).args(["--runs", "1", "10", "100"]);
+        let table = String::from_utf8(run(command, LIMIT).succeeded("growth").stdout).expect("ASCII");
+        assert_eq!(table.lines().count(), 2 + 2 * 10, "{table}");
+        assert!(table.lines().skip(2).all(|line| line.split('|').count() == 7), "{table}");
+    }
+    for bad in [&["x"][..], &["0"], &["100001"], &["--runs"], &["--runs", "0", "10"], &["-10"]] {
+        let mut command = growth();
+        command.args(bad);
+        let outcome = run(command, LIMIT);
+        assert_eq!(outcome.status.code(), Some(2), "{bad:?}");
+        assert_eq!(String::from_utf8_lossy(&outcome.stderr).lines().count(), 1, "{bad:?}");
+    }
+}
