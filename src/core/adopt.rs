@@ -278,7 +278,7 @@ impl<'a> Means<'a> {
     }
 
     /// An array that holds the plan, private as yet, with room for one entry more; one that would hold `least`, too (L7: a program that has
-    /// counted the list before goes on to count).
+    /// counted the list before goes on to count). `adding`: the next change, once it is live, is an addition.
     #[inline(never)]
     pub(crate) fn bring(
         self,
@@ -286,6 +286,7 @@ impl<'a> Means<'a> {
         plan: &Plan<'_>,
         least: usize,
         moves: Moves,
+        adding: bool,
     ) -> Result<Editor<'a>, Stop> {
         let (len, limit) = (plan.len(), self.inherited.limit());
         let alone = moves == Moves::Alone;
@@ -298,7 +299,7 @@ impl<'a> Means<'a> {
         if written {
             list.write(len, plan.list());
         } else {
-            edit(&mut list, plan)?;
+            edit(&mut list, plan, adding)?;
         }
         list.take_up(moves);
         Ok(list)
@@ -312,26 +313,42 @@ fn has_room(array: &Array, len: usize) -> bool {
     array.index(array.first.get()) + listed > len
 }
 
-/// Makes the list in an array the planned one. Readers may still be in it: ordinary moves only.
-fn edit(list: &mut Editor<'_>, plan: &Plan<'_>) -> Result<(), Stop> {
-    // What both have stays in its slot. What is only in ours goes; upwards: what takes its place was looked at before. What the program
-    // itself stored there has no note, and goes.
+/// Makes the list in an array the planned one. Readers may still be in it: ordinary moves only, and as few as can be. What both have stays in its
+/// slot, so that even a reader that does not go upwards finds it there.
+/// With `adding`, a slot is kept for the addition that follows, if there is one.
+fn edit(list: &mut Editor<'_>, plan: &Plan<'_>, adding: bool) -> Result<(), Stop> {
+    // What both have. What the program itself stored there has no note, and counts as not in the plan.
     for (slot, entry) in list.slots() {
         let noted = list.noted(slot, entry);
-        match noted.and_then(|hint| plan.seat(entry, hint)) {
-            None => list.remove(slot, 0)?,
-            Some(i) => {
-                let (theirs, hint) = plan.get(i);
-                if !ptr::eq(entry, theirs) || noted != Some(hint) {
-                    list.replace(slot, theirs, Some(hint));
-                }
+        if let Some(i) = noted.and_then(|hint| plan.seat(entry, hint)) {
+            let (theirs, hint) = plan.get(i);
+            if !ptr::eq(entry, theirs) || noted != Some(hint) {
+                list.replace(slot, theirs, Some(hint));
             }
+            list.keep(slot);
         }
     }
-    // What is only in the plan comes, the last one first, so that it is in order.
-    for i in (0..plan.len).rev().filter(|&i| plan.marks[i].get() & SEATED == 0) {
-        let (entry, hint) = plan.get(i);
-        if !entry.is_null() && !list.add(entry, Some(hint), ptr::null())? {
+    // What is only in the plan, the last one first, so that what is added below is in order: into the slots of what is not, as long as there
+    // are such; that goes. Upwards: what takes the place of what goes was looked at before.
+    let mut missing = (0..plan.len).rev().filter(|&i| plan.marks[i].get() & SEATED == 0);
+    let mut missing = missing.by_ref().map(|i| plan.get(i)).filter(|(entry, _)| !entry.is_null());
+    let mut goes = None;
+    for (slot, _) in list.slots() {
+        if list.forget(slot) {
+            continue;
+        }
+        match missing.next() {
+            Some((entry, hint)) => list.replace(slot, entry, Some(hint)),
+            // The highest one of those that go is kept for last: what fills gaps never reaches it.
+            None => goes.replace(slot).map_or(Ok(()), |slot| list.remove(slot, 0))?,
+        }
+    }
+    match goes {
+        Some(slot) if !adding || !list.reserve(slot) => list.remove(slot, 0)?,
+        _ => {}
+    }
+    for (entry, hint) in missing {
+        if !list.add(entry, Some(hint), ptr::null())? {
             return Err(Stop::Moved); // there is room: `has_room`
         }
     }

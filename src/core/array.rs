@@ -12,7 +12,7 @@
 //! - A1: an array describes itself; no word elsewhere needs to agree with it. So who finds its address can use it, unless a change of it
 //!   was broken off ([`Hints::is_at_rest`]).
 //! - A2: what is below `first` and not below `lowest` has been in a list. Of these slots, some hold a copy that a move left there: a
-//!   [`Left`](State::Left) one of an entry that is live elsewhere, a [`Free`](State::Free) one of the stand-in.
+//!   [`Left`](State::Left) one of an entry that is live elsewhere, a [`Free`](State::Free) or [`Idle`](State::Idle) one of the stand-in.
 //! - A3: what is below `lowest` was in no list since the array was written.
 
 use crate::hints::{self, Change, Hint, Hints, RESTS};
@@ -46,7 +46,7 @@ pub(crate) struct Array {
     pub(crate) lowest: Cell<*const Slot>,
     /// How many slots below the first are `Left`.
     pub(crate) left: Cell<usize>,
-    /// The entry that all `Free` slots hold, a live one, or null if the list is empty; and what is known of it.
+    /// The entry that all `Free` and `Idle` slots hold, a live one, or null if the list is empty; and what is known of it.
     pub(crate) stand_in: Cell<(*mut c_char, Option<Hint>)>,
 }
 
@@ -57,13 +57,16 @@ pub(crate) enum State {
     Plain,
     /// A live entry left it: it keeps that name as long as it is set.
     Left,
-    /// The name that it held is no longer set.
+    /// The name that it held is no longer set; it holds the stand-in.
     Free,
+    /// As `Free`, since before the array became live: whoever was in that slot has left long ago.
+    Idle,
 }
 
 impl State {
     const LEFT: u16 = 1 << RESTS.count_ones();
     const FREE: u16 = State::LEFT << 1;
+    const BITS: u16 = State::LEFT | State::FREE;
 }
 
 /// What lies behind the header, in bytes from its start.
@@ -247,9 +250,10 @@ impl Array {
 
     /// What slot `i` is.
     pub(crate) fn state(&self, i: usize) -> State {
-        match self.rest(i).get() {
-            rest if rest & State::FREE != 0 => State::Free,
-            rest if rest & State::LEFT != 0 => State::Left,
+        match self.rest(i).get() & State::BITS {
+            State::BITS => State::Idle,
+            State::FREE => State::Free,
+            State::LEFT => State::Left,
             _ => State::Plain,
         }
     }
@@ -261,6 +265,7 @@ impl Array {
             State::Plain => rest,
             State::Left => rest | State::LEFT,
             State::Free => rest | State::FREE,
+            State::Idle => rest | State::BITS,
         });
     }
 
@@ -278,7 +283,7 @@ impl Array {
         match self.state(i) {
             State::Plain => false,
             State::Left => self.noted(i, entry).is_some(),
-            State::Free => entry == self.stand_in.get().0 && !entry.is_null(),
+            State::Free | State::Idle => entry == self.stand_in.get().0 && !entry.is_null(),
         }
     }
 

@@ -16,7 +16,7 @@ use crate::array::Array;
 use crate::error::Stop;
 use crate::keep::Strings;
 use crate::slot::Slot;
-use crate::sync::{self, AtomicPtr, Ordering, const_new};
+use crate::sync::{self, AtomicPtr, AtomicUsize, Ordering, const_new};
 use core::ptr;
 
 /// Slots of the smallest array. Source: illumos `MIN_ENV_SIZE`.
@@ -24,9 +24,9 @@ pub(crate) const MIN_SLOTS: usize = if cfg!(loom) { 4 } else { 128 };
 /// Slots of room that an array has for additions at least, beside as many as the list is long.
 const MIN_ROOM: usize = if cfg!(loom) { 2 } else { 64 };
 /// Arrays in all: three lists that are saved, one inside of the other, and those in turn.
-const ARRAYS: usize = 8;
+const ARRAYS: usize = 12;
 /// Arrays that we move between: a reader is safe in one for this many moves less one.
-const TURN: usize = 4;
+const TURN: usize = if cfg!(loom) { 3 } else { 8 };
 
 /// All null at first. Only under the update lock.
 #[derive(Debug)]
@@ -34,6 +34,8 @@ pub(crate) struct Arrays {
     pool: [AtomicPtr<Array>; ARRAYS],
     /// The header of the kernel's list, or null.
     kernel: AtomicPtr<Array>,
+    /// Counts the arrays that became live.
+    clock: AtomicUsize,
 }
 
 const_new! {
@@ -41,12 +43,13 @@ const_new! {
     pub(crate) fn new() -> Arrays {
         Arrays {
             pool: [
-                AtomicPtr::new(ptr::null_mut()), AtomicPtr::new(ptr::null_mut()),
-                AtomicPtr::new(ptr::null_mut()), AtomicPtr::new(ptr::null_mut()),
-                AtomicPtr::new(ptr::null_mut()), AtomicPtr::new(ptr::null_mut()),
-                AtomicPtr::new(ptr::null_mut()), AtomicPtr::new(ptr::null_mut()),
+                AtomicPtr::new(ptr::null_mut()), AtomicPtr::new(ptr::null_mut()), AtomicPtr::new(ptr::null_mut()),
+                AtomicPtr::new(ptr::null_mut()), AtomicPtr::new(ptr::null_mut()), AtomicPtr::new(ptr::null_mut()),
+                AtomicPtr::new(ptr::null_mut()), AtomicPtr::new(ptr::null_mut()), AtomicPtr::new(ptr::null_mut()),
+                AtomicPtr::new(ptr::null_mut()), AtomicPtr::new(ptr::null_mut()), AtomicPtr::new(ptr::null_mut()),
             ],
             kernel: AtomicPtr::new(ptr::null_mut()),
+            clock: AtomicUsize::new(0),
         }
     }
 }
@@ -88,9 +91,11 @@ impl Arrays {
 
     /// Notes that `array` is live from now on, or again.
     pub(crate) fn is_live(&self, array: &Array) {
-        let latest = self.all().map(|array| array.live_at.get()).max().unwrap_or(0);
-        if array.live_at.get() != latest || latest == 0 {
-            array.live_at.set(latest + 1);
+        let now = sync::own_count(&self.clock);
+        if array.live_at.get() != now || now == 0 {
+            // Relaxed: only the lock's holders use it.
+            self.clock.store(now + 1, Ordering::Relaxed);
+            array.live_at.set(now + 1);
         }
         array.assigned_away.set(false);
     }
@@ -119,16 +124,14 @@ impl Arrays {
         let may_go = |array: &Array| Some(ptr::from_ref(array)) != latest && array.is_sound();
         let large = |array: &Array| array.capacity() > len + 1 && fits(array);
         let at = |word| array_at(word).filter(|array| may_go(array) && large(array));
-        let oldest = |assigned: bool| {
-            let words =
-                self.pool.iter().filter_map(at).filter(move |array| array.assigned_away.get() == assigned);
-            let count = words.clone().count();
-            (count, words.min_by_key(|array| array.live_at.get()))
+        let left = |assigned: bool| {
+            let words = self.pool.iter().filter_map(at);
+            words.filter(move |array| array.assigned_away.get() == assigned)
         };
-        // Those we left ourselves, if there are enough; otherwise a new one, as long as there is a place for it.
-        let (in_turn, mine) = oldest(false);
+        // Those we left ourselves, the oldest one first, if there are enough; otherwise a new one, as long as there is a place for it.
+        let mine = left(false).min_by_key(|array| array.live_at.get());
         let unused = mine.filter(|array| array.live_at.get() == 0);
-        if let Some(array) = unused.or(mine.filter(|_| in_turn + 1 >= TURN)) {
+        if let Some(array) = unused.or(mine.filter(|_| left(false).count() + 1 >= TURN)) {
             return Ok(array);
         }
         let empty = self.pool.iter().find(|word| array_at(word).is_none_or(|array| !array.is_sound()));
@@ -142,8 +145,10 @@ impl Arrays {
             word.store(ptr::from_ref(array).cast_mut(), Ordering::Relaxed);
             return Ok(array);
         }
-        // One of the program's saved lists goes, the oldest one; or the only one that is left.
-        oldest(true).1.or(mine).ok_or(Stop::Memory(usize::MAX))
+        // One of the lists that the program left goes. Not the oldest one: programs that save lists put them back in the reverse order, and
+        // one that saves a list and assigns others, over and over, keeps it longest.
+        let saved = left(true).max_by_key(|array| array.live_at.get());
+        saved.or(mine).ok_or(Stop::Memory(usize::MAX))
     }
 
     /// A new array, larger than every one that is too small for this list.

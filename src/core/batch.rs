@@ -117,7 +117,7 @@ impl Store {
                 self.leave();
             }
             self.batch.begin();
-            let mut list = self.means().bring(head, &plan, 0, self.moves())?;
+            let mut list = self.means().bring(head, &plan, 0, self.moves(), false)?;
             self.publish(&mut list, first)?;
             self.ended(&list)
         });

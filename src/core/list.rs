@@ -91,6 +91,8 @@ pub(crate) struct Editor<'a> {
     /// True if the head points into this array, so that each move of `first` is to be published.
     live: bool,
     moves: Moves,
+    /// A slot that holds the first entry once more, and waits for the next addition; or null. Only between an edit and that.
+    reserved: *const Slot,
 }
 
 impl<'a> Editor<'a> {
@@ -104,7 +106,7 @@ impl<'a> Editor<'a> {
         first: *const Slot,
         moves: Moves,
     ) -> Editor<'a> {
-        Editor { head, array, first, live: true, moves }
+        Editor { head, array, first, live: true, moves, reserved: ptr::null() }
     }
 
     /// The list that `array` held last, while the head points elsewhere: changes are private until [`publish`](Self::publish).
@@ -112,7 +114,7 @@ impl<'a> Editor<'a> {
     /// # Safety
     /// - as for [`live`](Self::live), but for the head.
     pub(crate) unsafe fn private(head: &'a Head, array: &'a Array, moves: Moves) -> Editor<'a> {
-        Editor { head, array, first: array.first.get(), live: false, moves }
+        Editor { head, array, first: array.first.get(), live: false, moves, reserved: ptr::null() }
     }
 
     pub(crate) fn array(&self) -> &'a Array {
@@ -230,6 +232,13 @@ impl<'a> Editor<'a> {
         hint: Option<Hint>,
         end: *const Slot,
     ) -> Result<bool, Moved> {
+        if !self.reserved.is_null() {
+            // One store, visible to all at once: as in `add_below`, after the head was moved.
+            let _change = self.array.change();
+            self.array.put(self.index(self.reserved), entry, hint);
+            self.reserved = ptr::null();
+            return Ok(true);
+        }
         match self.moves {
             _ if !self.array.is_ours() => Ok(false),
             Moves::Alone => Ok(self.append(entry, hint, end)),
@@ -261,22 +270,22 @@ impl<'a> Editor<'a> {
         let Some(i) = first.checked_sub(1) else { return Ok(false) };
         let (below, array) = (self.array.slot(i), self.array);
         let unused = ptr::from_ref(below) < array.lowest.get();
-        if !unused && self.moves == Moves::Beside && array.state(i) == State::Left {
-            return Ok(false); // L8
+        if !unused && self.moves == Moves::Beside && array.state(i) != State::Idle {
+            return Ok(false); // L8: it holds a live entry
         }
         let _change = array.change();
-        let neighbour = self.array.slot(first).own();
+        let neighbour = array.slot(first).own();
         if unused || neighbour.is_null() {
             // Where the list is empty, there is nothing to copy but a null, which must not be where an entry was.
             array.put(i, entry, hint);
             self.move_head(below)?;
-        } else {
-            // The first entry twice: harmless to every reader, whatever head it loaded.
-            below.store(neighbour);
-            self.move_head(below)?;
-            below.store(entry);
-            array.note(i, entry, hint);
+            return Ok(true);
         }
+        // The first entry twice: harmless to every reader, whatever head it loaded.
+        below.store(neighbour);
+        self.move_head(below)?;
+        below.store(entry);
+        array.note(i, entry, hint);
         Ok(true)
     }
 
@@ -377,9 +386,12 @@ impl<'a> Editor<'a> {
     /// Gives all free slots below the list to the stand-in.
     fn fill(&self) {
         let (entry, hint) = self.array.stand_in.get();
-        for i in self.array.below().filter(|&i| self.array.state(i) == State::Free) {
-            self.array.put(i, entry, hint);
-            self.array.mark(i, State::Free);
+        for i in self.array.below() {
+            let state = self.array.state(i);
+            if matches!(state, State::Free | State::Idle) {
+                self.array.put(i, entry, hint);
+                self.array.mark(i, state);
+            }
         }
     }
 
@@ -422,12 +434,38 @@ impl<'a> Editor<'a> {
             && below > 2 * self.slots().count()
     }
 
-    /// Ends a time apart: what lies below the list is free.
+    /// Keeps a slot whose entry goes for an addition that follows once the list is live: until then it holds the first entry once more,
+    /// so that nothing else need move. False if there is such a slot, or it is the first.
+    pub(crate) fn reserve(&mut self, slot: *const Slot) -> bool {
+        if !self.reserved.is_null() || slot == self.first {
+            return false;
+        }
+        let _change = self.array.change();
+        let first = self.index(self.first);
+        let entry = self.array.slot(first).own();
+        self.array.put(self.index(slot), entry, self.array.noted(first, entry));
+        self.reserved = slot;
+        true
+    }
+
+    /// Marks an entry that an edit keeps.
+    pub(crate) fn keep(&self, slot: *const Slot) {
+        self.array.mark(self.index(slot), State::Left);
+    }
+
+    /// Takes the mark away. True if there was one. The first entry that fills a gap is one that had it.
+    pub(crate) fn forget(&self, slot: *const Slot) -> bool {
+        let kept = self.array.state(self.index(slot)) == State::Left;
+        self.array.mark(self.index(slot), State::Plain);
+        kept
+    }
+
+    /// Ends a time apart: what lies below the list is idle.
     pub(crate) fn settle(&self) {
         let _change = self.array.change();
         self.array.left.set(0);
         self.array.stand_in.set(self.new_stand_in());
-        self.array.below().for_each(|i| self.array.mark(i, State::Free));
+        self.array.below().for_each(|i| self.array.mark(i, State::Idle));
         // (Not null where an entry was: somebody may still be there.)
         if !self.is_empty() {
             self.fill();

@@ -19,16 +19,24 @@ const MOST: usize = if cfg!(loom) { 2 } else { 4096 };
 /// The list that was changed last; all zero at first. Only under the update lock.
 #[derive(Debug)]
 pub(crate) struct Program {
-    /// It can be written.
     list: AtomicPtr<Slot>,
+    /// A slot of it, if all from its page to the list's last one can be written, or null.
+    asked: AtomicPtr<Slot>,
     /// Values replaced in it.
     replaced: AtomicUsize,
 }
 
+/// Bytes of the smallest pages that Linux has.
+const PAGE: usize = 4096;
+
 const_new! {
     Program,
     pub(crate) fn new() -> Program {
-        Program { list: AtomicPtr::new(ptr::null_mut()), replaced: AtomicUsize::new(0) }
+        Program {
+            list: AtomicPtr::new(ptr::null_mut()),
+            asked: AtomicPtr::new(ptr::null_mut()),
+            replaced: AtomicUsize::new(0),
+        }
     }
 }
 
@@ -63,19 +71,38 @@ impl Drop for Text {
 }
 
 impl Program {
-    /// True if the list at `first` may be changed where it is. Asks the kernel once per list.
-    pub(crate) fn may_change(&self, first: *const Slot) -> bool {
+    /// True if the list at `first` may be changed where it is, from `slot` on. Asks the kernel once per list, and for each of its pages.
+    ///
+    /// # Safety
+    /// - `slot` is a slot of the proper list at `first`.
+    pub(crate) unsafe fn may_change(&self, first: *const Slot, slot: *const Slot) -> bool {
+        let page = |slot: *const Slot| slot.addr() / PAGE;
+        let asked = sync::own(&self.asked).cast_const();
         if ptr::eq(sync::own(&self.list), first) {
-            return sync::own_count(&self.replaced) < MOST;
+            if !asked.is_null() && page(asked) <= page(slot) {
+                return sync::own_count(&self.replaced) < MOST;
+            }
+        } else {
+            // Relaxed, all: only the lock's holders use them.
+            self.list.store(first.cast_mut(), Ordering::Relaxed);
+            self.replaced.store(0, Ordering::Relaxed);
         }
         // What lies on our stack can be written; not everybody may be asked (sandboxes).
         let (here, top) = (ptr::from_ref(&first).addr(), sync::initial_strings().start);
-        if !(here..top).contains(&first.addr()) && sync::is_constant(first) {
-            return false;
+        // SAFETY: the caller's promise.
+        let mut pages = unsafe { slots(slot) }.map(|(slot, _)| slot);
+        let mut at = slot;
+        while !(here..top).contains(&first.addr()) {
+            if sync::is_constant(at) {
+                self.asked.store(ptr::null_mut(), Ordering::Relaxed);
+                return false;
+            }
+            match pages.find(|&slot| page(slot) != page(at)) {
+                Some(next) => at = next,
+                None => break,
+            }
         }
-        // Relaxed, both: only the lock's holders use them.
-        self.list.store(first.cast_mut(), Ordering::Relaxed);
-        self.replaced.store(0, Ordering::Relaxed);
+        self.asked.store(slot.cast_mut(), Ordering::Relaxed);
         true
     }
 

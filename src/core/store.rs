@@ -257,7 +257,7 @@ impl Store {
                     // SAFETY: the caller's promise: a proper list.
                     match unsafe { program::find(first, key) } {
                         Some(_) if !overwrite => return Ok(()),
-                        Some((slot, _)) if self.may_change(first) => {
+                        Some((slot, _)) if self.may_change(first, slot) => {
                             // SAFETY: as above; it may be changed.
                             return unsafe { self.program.replace(head, key, slot, &text, None) };
                         }
@@ -318,7 +318,7 @@ impl Store {
                 Where::Theirs(first) => {
                     // SAFETY: the caller's promise: a proper list.
                     match unsafe { program::find(first, key) } {
-                        Some((slot, _)) if self.may_change(first) => {
+                        Some((slot, _)) if self.may_change(first, slot) => {
                             // SAFETY: as above; it may be changed.
                             return unsafe {
                                 self.program.replace(head, key, slot, &Text::default(), Some(string))
@@ -358,7 +358,7 @@ impl Store {
                     // SAFETY: the caller's promise: a proper list.
                     match unsafe { program::find(first, key) } {
                         None => return Ok(()),
-                        Some((slot, _)) if self.may_change(first) => {
+                        Some((slot, _)) if self.may_change(first, slot) => {
                             // SAFETY: as above; it may be changed.
                             return unsafe { self.program.remove(head, key, slot) };
                         }
@@ -394,7 +394,7 @@ impl Store {
             // SAFETY: the promise of the callers: a proper list; and an empty one.
             let (len, nothing) =
                 unsafe { (slots(first).count(), self.means().collect(ptr::null(), None, 0)?) };
-            let mut list = self.means().bring(head, &nothing, len, self.moves())?;
+            let mut list = self.means().bring(head, &nothing, len, self.moves(), false)?;
             self.publish(&mut list, first)?;
             self.ended(&list)
         });
@@ -499,7 +499,7 @@ impl Store {
                 first = left;
             } else if (array.index(first)..array.index(left)).any(|i| array.is_copy(i)) {
                 // SAFETY: a list in an array of ours.
-                return unsafe { self.bring(head, first, Some(array)) };
+                return unsafe { self.bring(head, first, Some(array), false) };
             }
         }
         array.first.set(first);
@@ -513,7 +513,7 @@ impl Store {
     pub(crate) fn adopt<'a>(&'a self, head: &'a Head, first: *const Slot) -> Result<Editor<'a>, Stop> {
         self.leave();
         // SAFETY: the promise of the callers: every list that the head is given is a proper one.
-        unsafe { self.bring(head, first, None) }
+        unsafe { self.bring(head, first, None, false) }
     }
 
     /// The program has assigned `environ`: the list that was live before may come back.
@@ -525,9 +525,9 @@ impl Store {
 
     /// Moves the list in `array` on to another one. Under the lock.
     #[cold]
-    fn move_on<'a>(&'a self, head: &'a Head, list: &Editor<'a>) -> Result<Editor<'a>, Stop> {
+    fn move_on<'a>(&'a self, head: &'a Head, list: &Editor<'a>, adding: bool) -> Result<Editor<'a>, Stop> {
         // SAFETY: a list in an array of ours.
-        unsafe { self.bring(head, list.first(), Some(list.array())) }
+        unsafe { self.bring(head, list.first(), Some(list.array()), adding) }
     }
 
     /// Brings the list at `first` into another array, and publishes it there.
@@ -541,10 +541,11 @@ impl Store {
         head: &'a Head,
         first: *const Slot,
         array: Option<&Array>,
+        adding: bool,
     ) -> Result<Editor<'a>, Stop> {
         // SAFETY: the caller's promise.
         let plan = unsafe { self.means().collect(first, array, 1) }?;
-        let mut list = self.means().bring(head, &plan, 0, self.moves())?;
+        let mut list = self.means().bring(head, &plan, 0, self.moves(), adding)?;
         self.publish(&mut list, first)?;
         Ok(list)
     }
@@ -560,9 +561,10 @@ impl Store {
         Ok(())
     }
 
-    /// True if the program's list at `first` may be changed where it is. Under the lock.
-    fn may_change(&self, first: *const Slot) -> bool {
-        sync::own_count(&self.broken) == 0 && self.program.may_change(first)
+    /// True if the program's list at `first` may be changed where it is, from `slot` on, one of its slots. Under the lock.
+    fn may_change(&self, first: *const Slot, slot: *const Slot) -> bool {
+        // SAFETY: the callers' promise: a proper list.
+        sync::own_count(&self.broken) == 0 && unsafe { self.program.may_change(first, slot) }
     }
 
     /// Makes `string` the one entry of that name, which was `found` in the list. Under the lock.
@@ -578,13 +580,13 @@ impl Store {
     ) -> Result<(), Stop> {
         let hint = Hint { hash: key.hash, fixed };
         if list.is_cluttered() {
-            list = self.move_on(head, &list)?;
+            list = self.move_on(head, &list, false)?;
             found = list.find(key);
         }
         if !replace(&mut list, key, string, hint, self.inherited.keys.get(), found)?
             && !list.add(string, Some(hint), found.end)?
         {
-            list = self.move_on(head, &list)?;
+            list = self.move_on(head, &list, true)?;
             let end = list.find(key).end;
             if !list.add(string, Some(hint), end)? {
                 return Err(Stop::Moved); // there is room: cannot be

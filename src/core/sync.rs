@@ -103,6 +103,10 @@ mod model {
         2
     }
 
+    pub(crate) fn others() -> bool {
+        false
+    }
+
     pub(crate) fn keep_order() {}
 
     pub(crate) fn secret() -> [usize; 2] {
@@ -283,7 +287,7 @@ pub use model::sole_writer;
 #[cfg(loom)]
 pub(crate) use model::{
     AtomicPtr, AtomicU16, AtomicUsize, SPINS, discard, from_malloc, initial_end, initial_strings,
-    is_constant, keep_order, map, own, own_count, own_tag, place, read, secret, single_threaded, thread,
+    is_constant, keep_order, map, others, own, own_count, own_tag, place, read, secret, single_threaded, thread,
     to_malloc, wait, wake,
 };
 #[cfg(loom)]

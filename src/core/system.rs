@@ -195,6 +195,26 @@ pub(crate) fn thread() -> usize {
     number
 }
 
+/// True if this thread can be seen to have company, in a libc that does not tell by itself: in musl 1.2 on x86-64, where the words 2 and 3 of
+/// what the thread pointer points to are the neighbours in a ring of all threads. A ring of one is the thread itself, twice. Older glibcs
+/// have the thread itself in word 2, and no address in word 3; older musls have zeros. Source: `pthread_impl.h` of musl, `tls.h` of glibc.
+#[inline]
+pub(crate) fn others() -> bool {
+    #[cfg(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64", not(miri)))]
+    {
+        let this = thread();
+        let word = |i: usize| {
+            // SAFETY: the first words of the thread's own block, which every libc has; another thread may be changing the ring.
+            unsafe { &*ptr::with_exposed_provenance::<AtomicUsize>(this + i * size_of::<usize>()) }
+                .load(Ordering::Relaxed)
+        };
+        // Relaxed: who made a thread put it into the ring before.
+        return word(2) != this && word(2) != 0;
+    }
+    #[allow(unreachable_code)]
+    false
+}
+
 /// Two numbers that nobody outside can know, the same ones whenever this is called; at least the first is not 0.
 #[cfg(target_os = "linux")]
 pub(crate) fn secret() -> [usize; 2] {

@@ -1,7 +1,8 @@
 //! Whether the process ever had a second thread.
 //!
 //! glibc tells since 2.32. Elsewhere (musl, older glibc) a process counts as one with a single thread until one of our functions is called
-//! on another thread than the one that called first. Once there were more, it stays so.
+//! on another thread than the one that called first; from then on it stays so. And musl on x86-64 shows, beside, whether there are
+//! others now ([`sync::others`]): threads that never call us, but libc's own reads, are found out so.
 
 use crate::sync::{self, AtomicUsize, Ordering, const_new};
 
@@ -43,7 +44,8 @@ impl Threads {
 
     /// True if the calling thread is the only one that the process ever had, as far as that can be known.
     pub(crate) fn is_alone(&self) -> bool {
-        sync::single_threaded().unwrap_or_else(|| self.0.load(Ordering::Relaxed) == sync::thread())
+        sync::single_threaded()
+            .unwrap_or_else(|| self.0.load(Ordering::Relaxed) == sync::thread() && !sync::others())
     }
 }
 

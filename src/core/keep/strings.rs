@@ -95,8 +95,8 @@ impl Strings {
     /// # Safety
     /// - `entry` is a readable NUL-terminated string.
     pub(crate) unsafe fn made(&self, entry: *mut c_char, keys: Keyed) -> bool {
-        // SAFETY: the caller's promise.
         let known = || {
+            // SAFETY: the caller's promise.
             unsafe { parts(entry, keys) }
                 .and_then(|(key, value)| self.known(hash(key, value, keys), key, value))
         };
