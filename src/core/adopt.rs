@@ -293,9 +293,8 @@ impl<'a> Means<'a> {
         let fits = |array: &Array| alone || has_room(array, len);
         let array = self.arrays.next(self.strings, limit, len.max(least), fits)?;
         let written = alone || array.live_at.get() == 0;
-        let way = if written { moves } else { Moves::Apart };
         // SAFETY: the lock is held; the head does not point into `array`, which is not the live one.
-        let mut list = unsafe { Editor::private(head, array, way) };
+        let mut list = unsafe { Editor::private(head, array, moves) };
         if written {
             list.write(len, plan.list());
         } else {
@@ -313,45 +312,62 @@ fn has_room(array: &Array, len: usize) -> bool {
     array.index(array.first.get()) + listed > len
 }
 
+/// Changes of an array, up to which an edit cares for readers of every kind in it, as beside them: each may look at what lies below the list.
+const FEW: usize = 64;
+
 /// Makes the list in an array the planned one. Readers may still be in it: ordinary moves only, and as few as can be. What both have stays in its
-/// slot, so that even a reader that does not go upwards finds it there.
+/// slot, so that even a reader that does not go upwards finds it there, however late it is.
 /// With `adding`, a slot is kept for the addition that follows, if there is one.
 fn edit(list: &mut Editor<'_>, plan: &Plan<'_>, adding: bool) -> Result<(), Stop> {
+    if plan.len() == 0 {
+        list.abandon();
+        return Ok(());
+    }
+    list.tidy(4 * FEW);
     // What both have. What the program itself stored there has no note, and counts as not in the plan.
+    let mut going = 0;
     for (slot, entry) in list.slots() {
         let noted = list.noted(slot, entry);
-        if let Some(i) = noted.and_then(|hint| plan.seat(entry, hint)) {
-            let (theirs, hint) = plan.get(i);
-            if !ptr::eq(entry, theirs) || noted != Some(hint) {
-                list.replace(slot, theirs, Some(hint));
-            }
-            list.keep(slot);
+        let Some(i) = noted.and_then(|hint| plan.seat(entry, hint)) else {
+            going += 1;
+            continue;
+        };
+        let (theirs, hint) = plan.get(i);
+        if !ptr::eq(entry, theirs) || noted != Some(hint) {
+            list.replace(slot, theirs, Some(hint));
         }
+        list.keep(slot);
+    }
+    if going > FEW {
+        list.take_up(Moves::Apart);
     }
     // What is only in the plan, the last one first, so that what is added below is in order: into the slots of what is not, as long as there
     // are such; that goes. Upwards: what takes the place of what goes was looked at before.
-    let mut missing = (0..plan.len).rev().filter(|&i| plan.marks[i].get() & SEATED == 0);
-    let mut missing = missing.by_ref().map(|i| plan.get(i)).filter(|(entry, _)| !entry.is_null());
+    let missing = (0..plan.len).rev().filter(|&i| plan.marks[i].get() & SEATED == 0);
+    let mut missing = missing.map(|i| plan.get(i)).filter(|(entry, _)| !entry.is_null());
     let mut goes = None;
-    for (slot, _) in list.slots() {
+    for (slot, entry) in list.slots() {
         if list.forget(slot) {
             continue;
         }
         match missing.next() {
-            Some((entry, hint)) => list.replace(slot, entry, Some(hint)),
+            Some((theirs, hint)) => list.exchange(slot, theirs, hint),
             // The highest one of those that go is kept for last: what fills gaps never reaches it.
-            None => goes.replace(slot).map_or(Ok(()), |slot| list.remove(slot, 0))?,
+            None => goes.replace((slot, entry)).map_or(Ok(()), |(slot, entry)| list.drop(slot, entry))?,
         }
     }
     match goes {
-        Some(slot) if !adding || !list.reserve(slot) => list.remove(slot, 0)?,
+        Some((slot, entry)) if !adding || !list.reserve(slot, entry) => list.drop(slot, entry)?,
         _ => {}
     }
     for (entry, hint) in missing {
         if !list.add(entry, Some(hint), ptr::null())? {
-            return Err(Stop::Moved); // there is room: `has_room`
+            list.tidy(0);
+            if !list.add(entry, Some(hint), ptr::null())? {
+                return Err(Stop::Moved); // there is room: `has_room`
+            }
         }
     }
-    list.settle();
+    list.settle(adding);
     Ok(())
 }

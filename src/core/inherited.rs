@@ -276,9 +276,9 @@ unsafe fn known(
     })
 }
 
-/// True if the list at `first` is the kernel's to its end: the auxiliary vector begins behind the terminator, and little else lies between it
-/// and the initial strings. (A list that the program cut short has too few hints when it is made whole again.) Then whole groups of slots from
-/// the first one on are readable.
+/// True if the list at `first` is the kernel's to its end: the auxiliary vector begins behind the terminator, in which the random bytes are
+/// that lie below the strings. (A list that the program cut short has too few hints when it is made whole again; and one on the program's
+/// stack may lie as near to the strings.) Then whole groups of slots from the first one on are readable.
 ///
 /// # Safety
 /// - `first` is null or points into a proper list with `len` entries.
@@ -288,13 +288,24 @@ unsafe fn is_initial(first: *const Slot, len: usize) -> bool {
         return !sync::initial_strings().is_empty();
     }
     let strings = sync::initial_strings();
-    let end = first.addr() + (len + 1) * size_of::<Slot>();
-    let near = !first.is_null() && strings.start.wrapping_sub(end) < BETWEEN;
-    // A key of that vector is a small number. Behind a cut there is an address, or null.
-    // SAFETY: so near below the strings, the stack goes on.
-    let is_key = || (1..BETWEEN).contains(&unsafe { &*first.add(len + 1) }.load().addr());
-    near && is_key() && end + GROUP * size_of::<Slot>() <= strings.end
+    let end = first.addr().wrapping_add((len + 1) * size_of::<Slot>());
+    if first.is_null()
+        || strings.start.wrapping_sub(end) >= BETWEEN
+        || end + GROUP * size_of::<Slot>() > strings.end
+    {
+        return false;
+    }
+    // So near below the strings, the stack goes on up to them.
+    let words = (strings.start - end) / size_of::<Slot>();
+    // SAFETY: as said: words of the stack.
+    let word = |i: usize| unsafe { &*first.add(len + 1 + i) }.load().addr();
+    let pairs = (0..words / 2).map(|i| (word(2 * i), word(2 * i + 1)));
+    let mut pairs = pairs.take_while(|&(key, _)| (1..BETWEEN).contains(&key));
+    pairs.any(|pair| pair == (RANDOM, strings.start))
 }
+
+/// The key of the random bytes in the auxiliary vector. Source: getauxval(3).
+const RANDOM: usize = 25;
 
 /// True if the strings of the kernel's list lie one behind the other, up to the file name: then they are the kernel's, each from its start, and
 /// nobody has cut one. Their names stay as they are, as long as the program does not rewrite the memory in which its environment

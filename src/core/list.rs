@@ -321,19 +321,24 @@ impl<'a> Editor<'a> {
             Moves::Alone => self.close_up(i)?,
             Moves::Beside | Moves::Apart => self.fill_gap(i)?,
         }
+        self.left_behind(old, Some(hash));
+        Ok(())
+    }
+
+    /// L6, after an entry was unlinked. Not before: until then what is below is live.
+    fn left_behind(&self, old: *mut c_char, hash: Option<u32>) {
         if self.moves == Moves::Apart {
-            return Ok(());
+            return;
         }
-        // L6. Not before: until then what is below is live.
-        if self.stands_in(old, Some(hash)) {
+        let _change = self.array.change();
+        if self.stands_in(old, hash) {
             self.array.stand_in.set(self.new_stand_in());
             self.fill();
         }
-        for stale in self.left_by(old, Some(hash)) {
+        for stale in self.left_by(old, hash) {
             self.array.left.set(self.array.left.get() - 1);
             self.vacate(stale);
         }
-        Ok(())
     }
 
     /// Removes the entry in slot `i`: those before it move up by one. The last one: a null over it.
@@ -434,16 +439,39 @@ impl<'a> Editor<'a> {
             && below > 2 * self.slots().count()
     }
 
+    /// Removes the entry in `slot`, whatever its name.
+    pub(crate) fn drop(&mut self, slot: *const Slot, entry: *mut c_char) -> Result<(), Moved> {
+        // (A hash that no name has, if it has none.)
+        let hash = self.noted(slot, entry).map_or(u32::MAX, |hint| hint.hash);
+        self.remove(slot, hash)
+    }
+
+    /// Gives a slot whose entry goes to one of another name.
+    pub(crate) fn exchange(&mut self, slot: *const Slot, entry: *mut c_char, hint: Hint) {
+        let i = self.index(slot);
+        let old = self.array.slot(i).own();
+        let gone = self.array.noted(i, old).map(|hint| hint.hash);
+        {
+            let _change = self.array.change();
+            self.array.put(i, entry, Some(hint));
+        }
+        self.left_behind(old, gone);
+    }
+
     /// Keeps a slot whose entry goes for an addition that follows once the list is live: until then it holds the first entry once more,
-    /// so that nothing else need move. False if there is such a slot, or it is the first.
-    pub(crate) fn reserve(&mut self, slot: *const Slot) -> bool {
-        if !self.reserved.is_null() || slot == self.first {
+    /// so that nothing else need move. False if it is the first.
+    pub(crate) fn reserve(&mut self, slot: *const Slot, entry: *mut c_char) -> bool {
+        if slot == self.first {
             return false;
         }
-        let _change = self.array.change();
+        let gone = self.noted(slot, entry).map(|hint| hint.hash);
         let first = self.index(self.first);
-        let entry = self.array.slot(first).own();
-        self.array.put(self.index(slot), entry, self.array.noted(first, entry));
+        let again = self.array.slot(first).own();
+        {
+            let _change = self.array.change();
+            self.array.put(self.index(slot), again, self.array.noted(first, again));
+        }
+        self.left_behind(entry, gone);
         self.reserved = slot;
         true
     }
@@ -460,13 +488,46 @@ impl<'a> Editor<'a> {
         kept
     }
 
-    /// Ends a time apart: what lies below the list is idle.
-    pub(crate) fn settle(&self) {
+    /// Makes all below the list idle, if it is more than `most` slots: who was there is not thought of any more.
+    pub(crate) fn tidy(&self, most: usize) {
+        if self.array.below().len() <= most {
+            return;
+        }
         let _change = self.array.change();
         self.array.left.set(0);
-        self.array.stand_in.set(self.new_stand_in());
         self.array.below().for_each(|i| self.array.mark(i, State::Idle));
-        // (Not null where an entry was: somebody may still be there.)
+        self.stand_in_more();
+    }
+
+    /// Leaves all entries where they are, below an empty list. (Null must not be where an entry was: somebody may still be there.)
+    pub(crate) fn abandon(&mut self) {
+        let _change = self.array.change();
+        self.first = self.array.last();
+        self.array.first.set(self.first);
+        self.array.left.set(0);
+        self.array.stand_in.set((ptr::null_mut(), None));
+        self.array.below().for_each(|i| self.array.mark(i, State::Idle));
+    }
+
+    /// Ends an edit: what was free before is idle now. With `adding` there is a place for an addition.
+    pub(crate) fn settle(&self, adding: bool) {
+        let next = self.index(self.first).wrapping_sub(1);
+        let blocked = adding && self.reserved.is_null() && self.array.below().contains(&next);
+        if self.moves == Moves::Apart || blocked && self.array.state(next) == State::Left {
+            return self.tidy(0);
+        }
+        let _change = self.array.change();
+        for i in self.array.below().filter(|&i| self.array.state(i) == State::Free) {
+            self.array.mark(i, State::Idle);
+        }
+    }
+
+    /// Gives the slots that are free now to the stand-in, too.
+    fn stand_in_more(&self) {
+        if self.array.stand_in.get().0.is_null() {
+            self.array.stand_in.set(self.new_stand_in());
+        }
+        // (Not null where an entry was, with threads: somebody may still be there.)
         if !self.is_empty() {
             self.fill();
         }

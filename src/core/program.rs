@@ -106,19 +106,19 @@ impl Program {
         true
     }
 
-    /// Replaces the first entry of that name; the others go. `head` is the list's. The string is `text`, or one of the caller's.
+    /// Replaces the first entry of that name in the list at `list`; the others go. The string is `text`, or one of the caller's.
     ///
     /// # Safety
     /// - the list is a proper one that can be written; `slot` is its first of that name.
     pub(crate) unsafe fn replace(
         &self,
         head: &Head,
+        list: *const Slot,
         key: Key<'_>,
         slot: *const Slot,
         text: &Text,
         string: Option<*mut c_char>,
     ) -> Result<(), Stop> {
-        let list = head.load();
         let string = match string {
             Some(string) => string,
             None => text.take().ok_or(Stop::Text)?,
@@ -137,8 +137,13 @@ impl Program {
     ///
     /// # Safety
     /// - as for [`replace`](Self::replace).
-    pub(crate) unsafe fn remove(&self, head: &Head, key: Key<'_>, slot: *const Slot) -> Result<(), Stop> {
-        let list = head.load();
+    pub(crate) unsafe fn remove(
+        &self,
+        head: &Head,
+        list: *const Slot,
+        key: Key<'_>,
+        slot: *const Slot,
+    ) -> Result<(), Stop> {
         // SAFETY: the caller's promise.
         unsafe { close_gaps(slot, key) };
         still(head, list)

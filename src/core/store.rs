@@ -259,7 +259,7 @@ impl Store {
                         Some(_) if !overwrite => return Ok(()),
                         Some((slot, _)) if self.may_change(first, slot) => {
                             // SAFETY: as above; it may be changed.
-                            return unsafe { self.program.replace(head, key, slot, &text, None) };
+                            return unsafe { self.program.replace(head, first, key, slot, &text, None) };
                         }
                         _ => {}
                     }
@@ -321,7 +321,7 @@ impl Store {
                         Some((slot, _)) if self.may_change(first, slot) => {
                             // SAFETY: as above; it may be changed.
                             return unsafe {
-                                self.program.replace(head, key, slot, &Text::default(), Some(string))
+                                self.program.replace(head, first, key, slot, &Text::default(), Some(string))
                             };
                         }
                         _ => self.adopt(head, first)?,
@@ -360,7 +360,7 @@ impl Store {
                         None => return Ok(()),
                         Some((slot, _)) if self.may_change(first, slot) => {
                             // SAFETY: as above; it may be changed.
-                            return unsafe { self.program.remove(head, key, slot) };
+                            return unsafe { self.program.remove(head, first, key, slot) };
                         }
                         Some(_) => self.adopt(head, first)?,
                     }

@@ -287,8 +287,8 @@ pub use model::sole_writer;
 #[cfg(loom)]
 pub(crate) use model::{
     AtomicPtr, AtomicU16, AtomicUsize, SPINS, discard, from_malloc, initial_end, initial_strings,
-    is_constant, keep_order, map, others, own, own_count, own_tag, place, read, secret, single_threaded, thread,
-    to_malloc, wait, wake,
+    is_constant, keep_order, map, others, own, own_count, own_tag, place, read, secret, single_threaded,
+    thread, to_malloc, wait, wake,
 };
 #[cfg(loom)]
 pub use model::{reset, set_initial_strings, wrote};

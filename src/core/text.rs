@@ -104,12 +104,14 @@ impl Keyed {
     #[inline]
     pub(crate) fn hash(self, bytes: &[u8]) -> u64 {
         let mut hash = bytes.len() as u64;
-        let chunks = bytes.chunks_exact(8);
-        let rest = chunks.remainder();
-        for chunk in chunks {
-            hash = self.fold(hash, chunk.iter().rfold(0, |word, &byte| word << 8 | u64::from(byte)));
+        let mut chunks = bytes.chunks_exact(8);
+        for chunk in &mut chunks {
+            // SAFETY: eight bytes.
+            hash = self.fold(hash, unsafe { plain(chunk.as_ptr()) });
         }
-        self.fold(hash, rest.iter().rfold(0, |word, &byte| word << 8 | u64::from(byte)))
+        let mut rest = [0; 8];
+        rest[..chunks.remainder().len()].copy_from_slice(chunks.remainder());
+        self.fold(hash, u64::from_le_bytes(rest))
     }
 
     /// A hash of a name's first bytes, which [`Words`] leave out, or 0 if there are none.
