@@ -139,7 +139,7 @@ macro_rules! kinds {
         }
 
         #[test]
-        #[ignore = "a quarter of an hour"]
+        #[ignore = "half an hour"]
         fn at_length() {
             library_only($libc, "readers", &["300000"]);
             library_only($libc, "children_beside", &["1600"]);

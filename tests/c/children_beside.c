@@ -57,6 +57,7 @@ static void started_beside(void (*changes)(void), int clear_first) {
     else
         fill(40);
     round_of_changes = changes;
+    have_a_second_thread(); /* musl does not count its threads: this one says that it is there */
     pthread_t thread;
     CHECK(pthread_create(&thread, NULL, change_on, NULL) == 0);
     for (long i = 0; i < n; i++) {
@@ -116,10 +117,10 @@ static void removal_only(int i) {
     CHECK(unsetenv("VICTIM") == 0);
 }
 
+/* Six: each two of them may take another array, and of those there are four and more. */
 static void some_of_each(int i) {
     CHECK(unsetenv("VICTIM") == 0 && setenv("NEW", "1", 1) == 0 && unsetenv("LAST_VICTIM") == 0 && setenv("VICTIM", "2", 1) == 0);
-    CHECK(unsetenv("NEW") == 0 && setenv("NEWER", "1", 1) == 0 && setenv("FIRST", i & 1 ? "two" : "three", 1) == 0);
-    CHECK(unsetenv("NEWER") == 0 && setenv("NEW", "2", 1) == 0);
+    CHECK(unsetenv("NEW") == 0 && setenv("FIRST", i & 1 ? "two" : "three", 1) == 0);
 }
 
 static void in_the_window(void (*changes)(int)) {
@@ -128,6 +129,7 @@ static void in_the_window(void (*changes)(int)) {
     const char *value = getenv("LD_PRELOAD");
     snprintf(library, sizeof library, "%s", value ? value : "");
     memset(large, 'x', LARGE);
+    have_a_second_thread();
     pthread_t thread;
     CHECK(pthread_create(&thread, NULL, spawner, NULL) == 0);
     int n = (int)children(), lost = 0, refused = 0;

@@ -194,21 +194,6 @@ static void constant_lists(void) {
             }
 }
 
-/* The kernel's own list cannot become constant, but an element of an own one can: a list over two pages, the second read-only. */
-static void half_constant_lists(void) {
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    char *pages = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    CHECK(pages != MAP_FAILED);
-    char **own = (char **)(pages + page) - 2;
-    memcpy(own, constant_list, sizeof constant_list);
-    CHECK(mprotect(pages + page, page, PROT_READ) == 0);
-    environ = own;
-    CHECK(setenv("C", "x", 1) == 0); /* in the constant page; plain libc dies */
-    LIST("A=1 B=2 C=x");
-    environ = own;
-    CHECK(setenv("A", "1", 1) == 0 && has("A", "1") && has("C", "3"));
-}
-
 /* Out of the compiler's sight: it warns of lists on a stack. */
 static __attribute__((noipa)) void assign(char **list) { environ = list; }
 
@@ -381,7 +366,6 @@ static const struct scene scenes[] = {
     {"clearenv_leaves_the_array_alone", clearenv_leaves_the_array_alone, "A=1", EVERYWHERE},
     {"duplicates_go", duplicates_go, "A=1", LIBRARY_ONLY},
     {"constant_lists", constant_lists, "A=1", LIBRARY_ONLY},
-    {"half_constant_lists", half_constant_lists, "A=1", LIBRARY_ONLY},
     {"lists_on_a_stack", lists_on_a_stack, "A=1", EVERYWHERE},
     {"lists_on_a_stack_in_place", lists_on_a_stack_in_place, "A=1", EVERYWHERE},
     {"freed_after_it_was_replaced", freed_after_it_was_replaced, "A=1", EVERYWHERE},

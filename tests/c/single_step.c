@@ -499,7 +499,8 @@ static void check_the_child(int result) {
         fprintf(stderr, "(the handler of a child made %s at step %ld) ", what[handlers_change], steps); \
         WRONG(__VA_ARGS__); \
     } while (0)
-    int copies = copies_may_be_left() && (handlers_change == NO_CHANGE || handlers_change == REMOVAL_OF_THE_CHANGED);
+    int copies = copies_may_be_left() && (handlers_change == NO_CHANGE || handlers_change == REMOVAL_OF_THE_CHANGED ||
+                                          (handlers_change == CHANGE_OF_THE_CHANGED && !call->changes));
     if (result != 0)
         LOST("the call returned %d", result);
     for (int k = 0; k < count_before; k++) {

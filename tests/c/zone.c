@@ -1,7 +1,11 @@
 /* TZ is set before the threads and never changed: each tzset, inside libc, finds it, whatever else changes. In many processes, for in each
- * TZ is only once where the changes begin. After the mode: how many processes. */
+ * TZ is only once where the changes begin. After the mode: how many processes.
+ *
+ * And without a part for the machine's load: tzset step by step, with changes after the first of its instructions, after the second, and so
+ * on to the last (x86-64 only: its trap flag). */
 #include "scenes.h"
 #include <sys/mman.h>
+#include <sys/ucontext.h>
 
 enum { DEFAULT_PROCESSES = 400, OTHERS = 60 };
 
@@ -77,7 +81,102 @@ static void a_zone_that_nobody_touches(void) {
         FAIL("%ld calls saw another zone, %ld processes crashed", wrong, crashed);
 }
 
+#ifdef __x86_64__
+
+static volatile sig_atomic_t active;
+static long steps, stop_at;
+static int way;
+
+static void some_changes(void) {
+    switch (way) {
+    case 0: CHECK(unsetenv("V3") == 0 && setenv("AB", "BBB5", 1) == 0); break;
+    case 1: CHECK(unsetenv("V0") == 0 && setenv("V0", "BBB5", 1) == 0 && unsetenv("V1") == 0 && setenv("AB", "BBB5", 1) == 0); break;
+    case 2: CHECK(setenv("AB", "BBB5", 1) == 0 && unsetenv("AB") == 0 && setenv("V2", "BBB5", 1) == 0); break;
+    case 3:
+        for (int i = 0; i < 4; i++)
+            CHECK(unsetenv("V1") == 0 && unsetenv("V4") == 0 && setenv("V4", "BBB5", 1) == 0 && setenv("V1", "BBB5", 1) == 0);
+        break;
+    case 4: CHECK(unsetenv("V5") == 0 && unsetenv("V0") == 0 && setenv("AB", "BBB5", 1) == 0 && setenv("AC", "BBB5", 1) == 0); break;
+    }
+}
+
+static void trap(int signal, siginfo_t *info, void *context) {
+    ucontext_t *c = context;
+    (void)signal, (void)info;
+    if (!active || ++steps == stop_at)
+        c->uc_mcontext.gregs[REG_EFL] &= ~0x100;
+    if (active && steps == stop_at)
+        some_changes();
+}
+
+/* In one process: the changes after so many instructions; 0: never. Returns the instructions. */
+static long zone_in_steps(int first, long at) {
+    char name[16];
+    environ = NULL;
+    if (!first)
+        have_a_second_thread();
+    for (int i = 0; i < 6; i++) {
+        numbered(name, "V", i);
+        CHECK(setenv(name, "BBB5", 1) == 0);
+    }
+    CHECK(setenv("TZ", "AAA0", 1) == 0);
+    if (first)
+        have_a_second_thread();
+    tzset();
+    CHECK(strcmp(tzname[0], "AAA") == 0);
+    stop_at = at;
+    steps = 0;
+    active = 1;
+    __asm__ volatile("lea -128(%%rsp), %%rsp; pushfq; orq $0x100, (%%rsp); popfq; lea 128(%%rsp), %%rsp" ::: "memory", "cc");
+    tzset();
+    __asm__ volatile("lea -128(%%rsp), %%rsp; pushfq; andq $~0x100, (%%rsp); popfq; lea 128(%%rsp), %%rsp" ::: "memory", "cc");
+    active = 0;
+    if (strcmp(tzname[0], "AAA") != 0)
+        FAIL("after changes %d at instruction %ld the zone is %s", way, at, tzname[0]);
+    tzset();
+    CHECK(strcmp(tzname[0], "AAA") == 0);
+    return steps;
+}
+
+static void a_zone_step_by_step(void) {
+    enum { MOST = 1500 };
+    struct sigaction action = {.sa_sigaction = trap, .sa_flags = SA_SIGINFO};
+    CHECK(sigaction(SIGTRAP, &action, NULL) == 0);
+    long *length = mmap(NULL, sizeof *length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0), failed = 0, children = 0;
+    CHECK((void *)length != MAP_FAILED);
+    for (int first = 0; first < 2; first++)
+        for (way = 0; way < 5; way++) {
+            *length = 0;
+            for (long at = 0; at == 0 || at < *length; at += 1 + *length / MOST) {
+                pid_t child = fork();
+                CHECK(child >= 0);
+                if (child == 0) {
+                    long all = zone_in_steps(first, at);
+                    if (at == 0)
+                        *length = all;
+                    _exit(0);
+                }
+                int status;
+                CHECK(waitpid(child, &status, 0) == child);
+                failed += status != 0;
+                children++;
+                if (failed > 5)
+                    FAIL("%ld of %ld failed", failed, children);
+            }
+        }
+    printf("tzset interrupted %ld times, after each of its instructions\n", children);
+    if (failed)
+        FAIL("%ld of %ld failed", failed, children);
+}
+
+#else
+
+static void a_zone_step_by_step(void) { puts("skipped: not x86-64"); }
+
+#endif
+
 static const struct scene scenes[] = {
+    {"a_zone_step_by_step", a_zone_step_by_step, "A=1 LD_BIND_NOW=1", LIBRARY_ONLY},
     {"a_zone_that_nobody_touches", a_zone_that_nobody_touches, "A=1", LIBRARY_ONLY},
 };
 
