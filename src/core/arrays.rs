@@ -23,8 +23,10 @@ use core::ptr;
 pub(crate) const MIN_SLOTS: usize = if cfg!(loom) { 4 } else { 128 };
 /// Slots of room that an array has for additions at least, beside as many as the list is long.
 const MIN_ROOM: usize = if cfg!(loom) { 2 } else { 64 };
-/// Arrays in all: three lists that are saved, one inside of the other, and those in turn.
+/// Arrays in all: lists that are saved, one inside of the other, and those in turn.
 const ARRAYS: usize = 12;
+/// Lists that the program has left, of which none is given away: it may have saved so many, one inside of the other.
+const DEEP: usize = 3;
 /// Arrays that we move between: a reader is safe in one for this many moves less one.
 const TURN: usize = if cfg!(loom) { 3 } else { 8 };
 
@@ -72,8 +74,9 @@ impl Arrays {
     /// The array that holds a list which starts at `first`. One that the program has written past the end of, or of which a change was
     /// broken off, is let go: nothing more is known of the list.
     pub(crate) fn holding(&self, first: *const Slot) -> Option<&Array> {
-        let word = self.words().find(|word| array_at(word).is_some_and(|array| array.holds(first)))?;
-        let array = array_at(word)?;
+        // Each word is loaded once: a child of a signal handler may return into this, to whom it is another one.
+        let holding = |word| array_at(word).filter(|array| array.holds(first)).map(|array| (word, array));
+        let (word, array) = self.words().find_map(holding)?;
         if array.is_sound() {
             return Some(array);
         }
@@ -145,10 +148,12 @@ impl Arrays {
             word.store(ptr::from_ref(array).cast_mut(), Ordering::Relaxed);
             return Ok(array);
         }
-        // One of the lists that the program left goes. Not the oldest one: programs that save lists put them back in the reverse order, and
-        // one that saves a list and assigns others, over and over, keeps it longest.
-        let saved = left(true).max_by_key(|array| array.live_at.get());
-        saved.or(mine).ok_or(Stop::Memory(usize::MAX))
+        // One of the lists that the program left goes: neither one of the last few, which may be saved inside of each other, nor, as long as
+        // there are others, the oldest one, which a program keeps that saves it and assigns others over and over.
+        let newer =
+            |array: &Array| left(true).filter(|other| other.live_at.get() > array.live_at.get()).count();
+        let deep = DEEP.min(left(true).count().saturating_sub(1));
+        left(true).find(|&array| newer(array) == deep).or(mine).ok_or(Stop::Memory(usize::MAX))
     }
 
     /// A new array, larger than every one that is too small for this list.

@@ -497,6 +497,10 @@ impl<'a> Editor<'a> {
         self.array.left.set(0);
         self.array.below().for_each(|i| self.array.mark(i, State::Idle));
         self.stand_in_more();
+        if most > 0 {
+            // So much is not looked at again.
+            self.array.lowest.set(self.first);
+        }
     }
 
     /// Leaves all entries where they are, below an empty list. (Null must not be where an entry was: somebody may still be there.)
