@@ -34,7 +34,7 @@ use core::ffi::c_char;
 /// One change of a batch: a name, and the value to set, or `None` to remove the variable.
 pub type Change<'a> = (&'a [u8], Option<&'a [u8]>);
 
-/// Batches begun; zero at first.
+/// Batches begun, and what else a single look may miss a variable beside; zero at first.
 #[derive(Debug)]
 pub(crate) struct Batches(AtomicUsize);
 
@@ -46,8 +46,8 @@ const_new! {
 }
 
 impl Batches {
-    /// Counts a batch, before its first edit. Under the update lock.
-    fn begin(&self) {
+    /// Counts a batch, before its first edit; or a change that moves entries down, in a list of the program's own. Under the update lock.
+    pub(crate) fn begin(&self) {
         // Relaxed: only the lock's holders store it, so that load and store need not be one step.
         let begun = self.0.load(Ordering::Relaxed);
         // Release [batch]: pairs with Acquire in `Store::undisturbed`. Without it loom `a_batch_is_seen_whole` fails.
@@ -71,7 +71,8 @@ impl Store {
         }
     }
 
-    /// What `look` gives, if no batch began meanwhile, so that it did not see the edits of one that is not published.
+    /// What `look` gives, if no batch began meanwhile, so that it did not see the edits of one that is not published, nor passed over an
+    /// entry that moved down.
     #[inline]
     pub(crate) fn undisturbed<T>(&self, look: impl FnOnce() -> T) -> Option<T> {
         // Acquire [batch]: pairs with Release in `begin`. Without it loom `a_batch_is_seen_whole` fails.

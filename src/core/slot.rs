@@ -95,6 +95,7 @@ impl Head {
 
     /// Moves the list head, unless somebody moved it meanwhile: an assignment by the program is never overwritten.
     pub(crate) fn exchange(&self, from: *const Slot, to: *const Slot) -> Result<(), Moved> {
+        sync::tell_perl();
         // Release [head]: pairs with Acquire in `load`. Who sees this head sees the slots from it up.
         // Without it loom `a_bystander_survives_an_add` and `adoption_hides_nothing` fail. Relaxed on failure: we look again from the start.
         let moved =

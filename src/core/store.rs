@@ -258,6 +258,7 @@ impl Store {
                     match unsafe { program::find(first, key) } {
                         Some(_) if !overwrite => return Ok(()),
                         Some((slot, _)) if self.may_change(first, slot) => {
+                            self.batch.begin();
                             // SAFETY: as above; it may be changed.
                             return unsafe { self.program.replace(head, first, key, slot, &text, None) };
                         }
@@ -319,6 +320,7 @@ impl Store {
                     // SAFETY: the caller's promise: a proper list.
                     match unsafe { program::find(first, key) } {
                         Some((slot, _)) if self.may_change(first, slot) => {
+                            self.batch.begin();
                             // SAFETY: as above; it may be changed.
                             return unsafe {
                                 self.program.replace(head, first, key, slot, &Text::default(), Some(string))
@@ -359,6 +361,7 @@ impl Store {
                     match unsafe { program::find(first, key) } {
                         None => return Ok(()),
                         Some((slot, _)) if self.may_change(first, slot) => {
+                            self.batch.begin();
                             // SAFETY: as above; it may be changed.
                             return unsafe { self.program.remove(head, first, key, slot) };
                         }

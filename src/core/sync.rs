@@ -103,6 +103,8 @@ mod model {
         2
     }
 
+    pub(crate) fn tell_perl() {}
+
     pub(crate) fn others() -> bool {
         false
     }
@@ -288,7 +290,7 @@ pub use model::sole_writer;
 pub(crate) use model::{
     AtomicPtr, AtomicU16, AtomicUsize, SPINS, discard, from_malloc, initial_end, initial_strings,
     is_constant, keep_order, map, others, own, own_count, own_tag, place, read, secret, single_threaded,
-    thread, to_malloc, wait, wake,
+    tell_perl, thread, to_malloc, wait, wake,
 };
 #[cfg(loom)]
 pub use model::{reset, set_initial_strings, wrote};

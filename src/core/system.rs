@@ -195,6 +195,23 @@ pub(crate) fn thread() -> usize {
     number
 }
 
+/// `environ` is about to point to something that perl did not make. Perl before 5.37.1 keeps the list in memory of its own `malloc`, which it
+/// would give to `realloc` and `free`, whatever `environ` points to by then, unless this variable of its tells it to call `putenv`. (It sets
+/// that to false itself at the start; so it is told each time.) Nothing elsewhere. Source: `Perl_my_setenv` in perl's `util.c`.
+#[cfg(target_os = "linux")]
+pub(crate) fn tell_perl() {
+    let safe: *const AtomicU8 = weak!("PL_use_safe_putenv").cast();
+    // SAFETY: null, or perl's variable: one byte, or an int of 0 or 1, of which the first byte counts alike where it is the lowest.
+    if let Some(safe) = unsafe { safe.as_ref() } {
+        // Relaxed: perl's own thread reads it.
+        safe.store(1, Ordering::Relaxed);
+    }
+}
+
+/// Elsewhere there is no `environ` of ours.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn tell_perl() {}
+
 /// True if this thread can be seen to have company, in a libc that does not tell by itself: in musl 1.2 on x86-64, where the words 2 and 3 of
 /// what the thread pointer points to are the neighbours in a ring of all threads. A ring of one is the thread itself, twice. Older glibcs
 /// have the thread itself in word 2, and no address in word 3; older musls have zeros. Source: `pthread_impl.h` of musl, `tls.h` of glibc.
