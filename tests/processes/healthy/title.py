@@ -15,5 +15,5 @@ if "-" in changes:
     del os.environ["STABLE"]
 setproctitle.setproctitle(f"a title that is longer than the arguments were, after {changes}")
 with open("/proc/self/cmdline", encoding="utf-8") as line:
-    print(line.read().rstrip("\0 "))
+    print(line.read().replace("\0", " ").rstrip())
 print(os.popen("printenv NEW TZ STABLE").read().split())
