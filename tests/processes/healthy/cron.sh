@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # cron in a mount namespace with a crontab of its own, under a clock that reaches the next minute soon. It builds the jobs'
 # environments from the lines of the crontab and from PAM.
 mkdir jobs spool run

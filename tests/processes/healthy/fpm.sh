@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # php-fpm: its workers clear their environment and set it from the configuration, after it was moved away for the titles.
 titles() {
     for process in $pid $(pgrep -P $pid); do

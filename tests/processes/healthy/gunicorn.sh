@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # gunicorn through setproctitle: answers and titles, before and after a reload.
 #
 #   gunicorn.sh FOLDER      FOLDER: where app.py is

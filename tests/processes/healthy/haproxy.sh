@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # haproxy: setenv, presetenv, unsetenv and resetenv in its configuration, which a reload reads again; "show env" is the list in
 # its order.
 cat >ask.py <<'PY'

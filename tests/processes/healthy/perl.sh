@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # perl with a C library that sets variables behind its back. Before 5.38 perl keeps the environment in memory of its own, grows
 # it by realloc and frees it at the end, unless its switch PL_use_safe_putenv says that libc's functions are to do that.
 #

@@ -1,3 +1,4 @@
+#!/bin/sh
 # What shells do to their environment, in the words that all of Bourne's family know.
 A=1
 export A

@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # sshd with PAM, at the end of a pipe instead of a port: the session's environment, in the order that its shell gets it, and the
 # title, which is written over the kernel's strings.
 made=0

@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # sudo as root, where it is not a set-user-ID program to the loader: env_reset, kept and given variables, in their order.
 export KEPT=kept LANG=C.UTF-8
 sudo -n --preserve-env=KEPT A=1 B=2 env | grep -v '^LD_PRELOAD='

@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # uWSGI with --auto-procname: its titles are written over the kernel's strings, and at SIGHUP it starts itself anew with the
 # environment that it finds from environ[0] on.
 #

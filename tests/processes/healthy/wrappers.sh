@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # Programs that preload libraries of their own; they put them before ours.
 #
 #   wrappers.sh faketime|fakeroot|fakechroot
