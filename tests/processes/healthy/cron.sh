@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # cron in a mount namespace with a crontab of its own, under a clock that reaches the next minute soon. It builds the jobs'
 # environments from the lines of the crontab and from PAM.
+# shellcheck disable=SC2016,SC2238 # for an inner shell; a file named crontab
 mkdir jobs spool run
 mkdir spool/crontabs
 cat >crontab <<C

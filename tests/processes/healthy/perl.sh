@@ -3,6 +3,7 @@
 # it by realloc and frees it at the end, unless its switch PL_use_safe_putenv says that libc's functions are to do that.
 #
 #   perl.sh LIBRARY      LIBRARY: c/xs.c
+# shellcheck disable=SC2016 # perl's variables
 with() { # NAME CODE
     { perl -e 'require DynaLoader; my $l = DynaLoader::dl_load_file(shift, 0) or die; $| = 1;
         DynaLoader::dl_install_xsub("main::$_", DynaLoader::dl_find_symbol($l, $_)) for "c_setenv", "c_replace", "c_unsetenv"; '"$2" "$library" >out 2>&1; } 2>/dev/null

@@ -2,6 +2,7 @@
 # Programs that preload libraries of their own; they put them before ours.
 #
 #   wrappers.sh faketime|fakeroot|fakechroot
+# shellcheck disable=SC2016 # for inner shells
 case $1 in
 faketime)
     faketime -f '@2001-02-03 04:05:06' bash -c 'cat /proc/$$/maps >maps; date +%F; TZ=Asia/Tokyo date +%H; env -u FAKETIME date +%F >/dev/null
