@@ -47,6 +47,11 @@ fn programs_behave_the_same() {
 }
 
 #[test]
+fn healthy_programs_stay_healthy() {
+    run(&["healthy"]);
+}
+
+#[test]
 fn racing_programs_survive() {
     run(&["races"]);
 }

@@ -4,6 +4,7 @@
 //
 // Each case prints what it sees; `run` compares that with what is documented, without and with the library.
 #define _GNU_SOURCE
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,6 +51,11 @@ static void ends(const char *what, void (*body)(void))
 		printf("%s: fine\n", what);
 }
 
+static void *nothing(void *unused)
+{
+	return unused;
+}
+
 static void free_array(void)
 {
 	free(environ);
@@ -69,14 +75,22 @@ int main(int argc, char **argv)
 {
 	const char *name = argc == 2 ? argv[1] : "";
 	start();
-	if (!strcmp(name, "order")) { // new entries come first, and a delete reorders
-		list("set A B C");
+	if (!strcmp(name, "order")) { // once a thread was made, new entries come first, and a removal reorders; order.c: before
+		pthread_t thread;
+		pthread_create(&thread, NULL, nothing, NULL);
+		pthread_join(thread, NULL);
+		list("set A B C, a thread");
 		setenv("B", "two", 1);
 		list("replace B");
-		unsetenv("A");
-		list("unset A");
 		setenv("D", "4", 1);
 		list("set D");
+		unsetenv("C");
+		list("unset C");
+	} else if (!strcmp(name, "twice")) { // one of two entries of a name is replaced: the other goes, too
+		static char *twice[] = {"A=1", "B=2", "A=3", NULL};
+		environ = twice;
+		setenv("A", "4", 1);
+		list("set A");
 	} else if (!strcmp(name, "free")) { // the array and the strings are no malloc's
 		ends("free(environ)", free_array);
 		ends("realloc(environ)", grow_array);
@@ -112,7 +126,7 @@ int main(int argc, char **argv)
 		unsetenv("V");
 		printf("a value read before two changes: %s\n", first);
 	} else {
-		fprintf(stderr, "usage: limits order|free|putenv|direct|kept\n");
+		fprintf(stderr, "usage: limits order|twice|free|putenv|direct|kept\n");
 		return 2;
 	}
 	return 0;
