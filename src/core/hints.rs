@@ -162,7 +162,7 @@ impl Hints {
         // Acquire [generation]: pairs with Release in `Change::drop`. Who sees a change ended sees what it changed.
         // Without it loom `a_bystander_survives_a_group_load` fails.
         let generation = self.generation.load(Ordering::Acquire);
-        generation.is_multiple_of(2).then_some(generation)
+        (generation % 2 == 0).then_some(generation)
     }
 
     /// True if no change began since the generation was `before`.

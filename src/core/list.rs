@@ -375,7 +375,7 @@ impl Array {
     /// True if `slot` is one of this array's.
     pub(crate) fn holds(&self, slot: *const Slot) -> bool {
         let offset = slot.addr().wrapping_sub(self.base().addr());
-        offset < self.capacity * size_of::<Slot>() && offset.is_multiple_of(size_of::<Slot>())
+        offset < self.capacity * size_of::<Slot>() && offset % size_of::<Slot>() == 0
     }
 }
 

@@ -4,7 +4,7 @@
 //! no move is ever refused. Readers of an `Environ` use its index; the list itself is read under the owner's lock.
 
 use crate::list::{Array, Editor, Head, Kind, Moved, Slot};
-use crate::sync::{self, AtomicPtr, Ordering};
+use crate::sync::{self, AtomicPtr, Ordering, const_new};
 use core::alloc::Layout;
 use core::ffi::c_char;
 use core::ptr::{self, NonNull};
@@ -40,18 +40,15 @@ impl Memory {
     }
 }
 
-impl Default for Owned {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Owned {
+const_new! {
+    Owned,
     /// An empty list without memory.
     pub fn new() -> Owned {
         Owned { head: Head::new(), array: AtomicPtr::new(ptr::null_mut()) }
     }
+}
 
+impl Owned {
     /// The first slot, or null: what C reads as `char **`.
     pub fn first(&self) -> *const Slot {
         self.head.load()
