@@ -73,8 +73,8 @@ fn ask() -> Status {
     let libc = black_box(libc::sysconf as *const ());
     let question = c::QUESTION.as_ptr();
     // SAFETY: C strings; both refuse the name, and change nothing.
-    let answered = answers(|| unsafe { setenv(question, c"".as_ptr(), 0) })
-        && answers(|| unsafe { unsetenv(question) });
+    let answered =
+        answers(|| unsafe { setenv(question, c"".as_ptr(), 0) }) && answers(|| unsafe { unsetenv(question) });
     let home = home(six[0]);
     let together = six.iter().all(|&function| self::home(function) == home);
     let (status, answer) = match (together, answered) {

@@ -159,10 +159,7 @@ pub fn try_set_var<K: AsRef<OsStr>, V: AsRef<OsStr>>(name: K, value: V) -> Resul
 ///
 /// # Progress
 /// As [`set_var_if_absent`].
-pub fn try_set_var_if_absent<K: AsRef<OsStr>, V: AsRef<OsStr>>(
-    name: K,
-    value: V,
-) -> Result<(), ChangeError> {
+pub fn try_set_var_if_absent<K: AsRef<OsStr>, V: AsRef<OsStr>>(name: K, value: V) -> Result<(), ChangeError> {
     set(name.as_ref(), value.as_ref(), false)
 }
 

@@ -108,7 +108,8 @@ use native as imp;
 pub use batch::Batch;
 #[cfg(all(feature = "std", any(windows, target_os = "linux")))]
 pub use change::{
-    clear, remove_var, set_var, set_var_if_absent, try_clear, try_remove_var, try_set_var, try_set_var_if_absent,
+    clear, remove_var, set_var, set_var_if_absent, try_clear, try_remove_var, try_set_var,
+    try_set_var_if_absent,
 };
 #[cfg(feature = "epoch")]
 pub use environ::{Environ, Pinned};

@@ -177,7 +177,9 @@ fn clear_and_mass_removal_give_back() {
     // The same for what C walks.
     let guard = environ.pin();
     // SAFETY: the list has ten entries and a null, and the guard is alive.
-    assert!(unsafe { (0..10).all(|i| !(*guard.as_ptr().add(i)).is_null()) && (*guard.as_ptr().add(10)).is_null() });
+    assert!(unsafe {
+        (0..10).all(|i| !(*guard.as_ptr().add(i)).is_null()) && (*guard.as_ptr().add(10)).is_null()
+    });
 }
 
 /// As many objects are freed as were made, and none is freed while a reader holds it.
