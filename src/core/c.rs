@@ -31,23 +31,25 @@ pub type ClearEnvFn = unsafe extern "C" fn() -> c_int;
 #[macro_export]
 macro_rules! interpose {
     () => {
-        $crate::interpose!(@six);
-
         // Twice in one module: the compiler says so.
         #[doc(hidden)]
-        #[allow(non_snake_case, dead_code)]
-        mod mtsafe_env_interpose_is_expanded_twice__keep_it_in_the_executable_only {
-            // Twice in one program: the linker says so. A static, since those come before functions when modules are linked
-            // for link-time optimisation, where the first name that is there twice is the only one that is reported.
-            #[cfg(not(miri))]
+        #[allow(non_snake_case)]
+        mod mtsafe_env_interpose_is_expanded_twice__keep_it_in_the_executable_only {}
+
+        $crate::interpose! {
+            @six
+            // Twice in one program: the linker says so, or the compiler, if both are in one crate. Where only the first name that
+            // is there twice is reported, it must be this one: statics come before functions when modules are linked for
+            // link-time optimisation, and `_` comes before letters in the compiler. Beside the functions, so as to be in their object.
             #[allow(non_upper_case_globals)]
             #[unsafe(no_mangle)]
-            static mtsafe_env_interpose_is_expanded_twice__keep_it_in_the_executable_only: u8 = 0;
+            static _mtsafe_env_interpose_is_expanded_twice__keep_it_in_the_executable_only: u8 = 0;
         }
     };
-    (@six) => {
+    (@six $($mark:item)?) => {
         #[cfg(not(miri))]
         const _: () = {
+            $($mark)?
             use $crate::c;
             // The signatures cannot drift: `c` checks these types against the `libc` crate.
             const _: [c::GetEnvFn; 2] = [getenv, secure_getenv];
@@ -178,7 +180,7 @@ pub const QUESTION: &CStr = c"=mtsafe-env?";
 pub const ANSWER: c_int = libc::EALREADY;
 /// What [`interpose!`](crate::interpose) defines beside the functions: tells a copy in a library that it was expanded there.
 #[doc(hidden)]
-pub const MARK: &CStr = c"mtsafe_env_interpose_is_expanded_twice__keep_it_in_the_executable_only";
+pub const MARK: &CStr = c"_mtsafe_env_interpose_is_expanded_twice__keep_it_in_the_executable_only";
 
 /// True if both functions of this very copy of the code were asked [`QUESTION`].
 #[doc(hidden)]
