@@ -126,7 +126,7 @@ fn or_panic(done: Result<(), ChangeError>) {
 /// ```
 ///
 /// A program without the macro is told so:
-/// ```
+/// ```standalone_crate
 /// # if cfg!(any(miri, not(target_os = "linux"))) { return }
 /// let error = mtsafe_env::try_set_var("COLOUR", "red").unwrap_err();
 /// assert!(matches!(error.reason(), mtsafe_env::Reason::NotInterposed(_)));

@@ -16,6 +16,7 @@
 pub use crate::{Vars, VarsOs, var, var_os, vars, vars_os};
 #[cfg(any(windows, target_os = "linux"))]
 pub use crate::{remove_var, set_var};
+#[allow(deprecated)] // `home_dir` was, until Rust 1.87
 #[doc(no_inline)]
 pub use std::env::{
     Args, ArgsOs, JoinPathsError, SplitPaths, VarError, args, args_os, consts, current_dir, current_exe,
