@@ -173,6 +173,9 @@ macro_rules! interpose {
 }
 
 #[doc = include_str!("which_way.md")]
+#[doc = "```toml"]
+#[doc = include_str!("../examples/clippy.toml")]
+#[doc = "```"]
 pub mod which_way {}
 
 #[doc = include_str!("soundness.md")]
