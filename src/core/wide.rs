@@ -225,9 +225,7 @@ mod machine {
     use super::{Lanes, Side};
     use crate::hints::Hints;
     use core::arch::asm;
-    use core::arch::x86_64::{
-        __cpuid_count, __m128i, _mm_set1_epi8, _mm_set1_epi16, _mm_setzero_si128,
-    };
+    use core::arch::x86_64::{__cpuid_count, __m128i, _mm_set1_epi8, _mm_set1_epi16, _mm_setzero_si128};
 
     pub(super) use crate::sync::byte;
     pub(super) const CHUNK: usize = 16;
