@@ -49,12 +49,14 @@ fn build(with_macro: bool, release: bool) -> PathBuf {
         std::fs::copy(Path::new(here).join("Cargo.lock"), package.join("Cargo.lock")).unwrap();
         package
     });
-    let mut args = vec!["build", "--quiet", "--workspace"];
+    let mut args = vec!["build", "--quiet"];
+    args.extend(if release {
+        ["--release", "--package=plugin"]
+    } else {
+        ["--package=plugin", "--package=sound"]
+    });
     if with_macro {
-        args.push("--features=sound/macro,plugin/macro");
-    }
-    if release {
-        args.extend(["--release", "--package=plugin"]);
+        args.push(if release { "--features=plugin/macro" } else { "--features=sound/macro,plugin/macro" });
     }
     let target = builds::cargo(package, if with_macro { "sound-macro" } else { "sound-plain" }, &args, "");
     target.join(if release { "release" } else { "debug" })

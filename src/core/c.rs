@@ -148,7 +148,7 @@ pub unsafe fn setenv(name: *const c_char, value: *const c_char, overwrite: c_int
     match done {
         Ok(()) => 0,
         // SAFETY: the caller's promise: a string.
-        Err(error) => refused(unsafe { CStr::from_ptr(name) }.to_bytes(), error, &ASKED[0]),
+        Err(error) => refused(unsafe { CStr::from_ptr(name) }.to_bytes(), error, &SETENV_ASKED),
     }
 }
 
@@ -186,13 +186,14 @@ pub const MARK: &CStr = c"_mtsafe_env_interpose_is_expanded_twice__keep_it_in_th
 #[doc(hidden)]
 pub fn was_asked() -> bool {
     // Relaxed: the asking thread reads its own stores; nothing travels through them.
-    ASKED.iter().all(|asked| asked.load(Ordering::Relaxed) != 0)
+    [&SETENV_ASKED, &UNSETENV_ASKED].iter().all(|asked| asked.load(Ordering::Relaxed) != 0)
 }
 
-/// `setenv`, `unsetenv`.
-static ASKED: [AtomicU32; 2] = [AtomicU32::new(0), AtomicU32::new(0)];
+// Two words that are only stored to are left out of the preload library; a table of them is not.
+static SETENV_ASKED: AtomicU32 = AtomicU32::new(0);
+static UNSETENV_ASKED: AtomicU32 = AtomicU32::new(0);
 
-#[cold]
+#[inline(always)]
 fn refused(name: &[u8], error: Error, asked: &AtomicU32) -> c_int {
     if name != QUESTION.to_bytes() {
         return result(Err(error));
@@ -215,7 +216,7 @@ pub unsafe fn unsetenv(name: *const c_char) -> c_int {
     let Some(name) = (unsafe { bytes(name) }) else { return result(Err(Error::InvalidName)) };
     match process::unset(name) {
         Ok(()) => 0,
-        Err(error) => refused(name, error, &ASKED[1]),
+        Err(error) => refused(name, error, &UNSETENV_ASKED),
     }
 }
 
