@@ -1,9 +1,11 @@
 //! The process environment on Linux: this implementation, where the process uses it, and std's reading functions where not.
 
+use crate::asking::is_ours;
 use crate::error::Reason;
 use crate::fallback;
 use crate::process::{self, Error};
 use core::ffi::CStr;
+use mtsafe_env_core::process as here;
 use std::alloc::{Layout, handle_alloc_error};
 use std::borrow::Cow;
 
@@ -19,18 +21,18 @@ pub(crate) fn reason(error: Error) -> Reason {
 
 #[inline]
 pub(crate) fn with<R>(name: &[u8], read: impl FnOnce(&CStr) -> R) -> Option<R> {
-    match process::get(name) {
-        Ok(value) => value.map(read),
-        Err(error) => with_otherwise(name, error, read),
-    }
+    // A load and a comparison are all that a read pays for the question.
+    if is_ours() { here::get(name).map(read) } else { with_there(name, read) }
 }
 
 #[cold]
-fn with_otherwise<R>(name: &[u8], error: Error, read: impl FnOnce(&CStr) -> R) -> Option<R> {
-    match error {
-        Error::NotInterposed(_) => fallback::with(name, read),
+#[inline(never)] // or every read makes room for what this needs
+fn with_there<R>(name: &[u8], read: impl FnOnce(&CStr) -> R) -> Option<R> {
+    match process::get(name) {
+        Ok(value) => value.map(read),
+        Err(Error::NotInterposed(_)) => fallback::with(name, read),
         // A long name was to be copied. As std.
-        _ => handle_alloc_error(Layout::for_value(name)),
+        Err(_) => handle_alloc_error(Layout::for_value(name)),
     }
 }
 

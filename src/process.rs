@@ -146,11 +146,11 @@ impl From<Error> for std::io::Error {
 /// MT-Safe; AS-Safe after the first call; wait-free beside everything but batches: if a [`batch`] began meanwhile, it reads again.
 #[inline]
 pub fn get(name: &[u8]) -> Result<Option<&'static CStr>, Error> {
-    // Every read of a variable comes by: one load and one comparison, where the executable has the macro.
     if is_ours() { Ok(here::get(name)) } else { get_there(name) }
 }
 
 #[cold]
+#[inline(never)]
 fn get_there(name: &[u8]) -> Result<Option<&'static CStr>, Error> {
     if is_here()? { Ok(here::get(name)) } else { elsewhere::get(name) }
 }
