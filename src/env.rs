@@ -13,9 +13,10 @@
 //! assert!(env::args().count() > 0 && env::current_dir().is_ok() && !env::consts::OS.is_empty());
 //! ```
 
-pub use crate::{Vars, VarsOs, var, var_os, vars, vars_os};
 #[cfg(any(windows, target_os = "linux"))]
-pub use crate::{remove_var, set_var};
+pub use crate::change::{remove_var, set_var};
+pub use crate::snapshot::{Vars, VarsOs};
+pub use crate::vars::{var, var_os, vars, vars_os};
 #[allow(deprecated)] // `home_dir` was, until Rust 1.87
 #[doc(no_inline)]
 pub use std::env::{
