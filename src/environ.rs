@@ -1065,3 +1065,19 @@ impl fmt::Debug for Pinned<'_> {
         f.debug_tuple("Pinned").field(self.environ).finish()
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// Nobody can choose names that collide: the same name has another hash in each `Environ`, and keeps it there.
+    #[test]
+    fn hashes_have_a_key_of_their_own() {
+        let [one, other] = [Environ::new(), Environ::new()];
+        assert_ne!(one.hash(b"NAME"), other.hash(b"NAME"));
+        let hash = one.hash(b"NAME");
+        (0..1000).for_each(|i| one.set(i.to_string(), "").unwrap());
+        one.clear();
+        assert_eq!(one.hash(b"NAME"), hash);
+    }
+}

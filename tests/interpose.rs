@@ -51,6 +51,22 @@ fn base(function: *const c_void) -> *mut c_void {
     info.dli_fbase
 }
 
+/// Run before `main`, as other people's start-up code is.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static BEFORE_MAIN: extern "C" fn() = {
+    extern "C" fn early() {
+        mtsafe_env::set_var("INTERPOSE_EARLY", format!("{:?}", mtsafe_env::status()));
+    }
+    early
+};
+
+/// The answer is known before `main`, and still right in it.
+#[test]
+fn it_answers_before_main() {
+    assert_eq!(mtsafe_env::var("INTERPOSE_EARLY").as_deref(), Ok("LinkedIn"));
+}
+
 #[test]
 fn std_uses_it() {
     assert_eq!(mtsafe_env::status(), Status::LinkedIn);
