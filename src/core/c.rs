@@ -148,8 +148,17 @@ pub unsafe fn setenv(name: *const c_char, value: *const c_char, overwrite: c_int
     match done {
         Ok(()) => 0,
         // SAFETY: the caller's promise: a string.
-        Err(error) => refused(unsafe { CStr::from_ptr(name) }.to_bytes(), error, &SETENV_ASKED),
+        Err(error) => unsafe { setenv_refused(name, error) },
     }
+}
+
+/// # Safety
+/// - `name` is a readable NUL-terminated string.
+#[cold]
+#[inline(never)]
+unsafe fn setenv_refused(name: *const c_char, error: Error) -> c_int {
+    // SAFETY: the caller's promise.
+    refused(unsafe { CStr::from_ptr(name) }.to_bytes(), error, &SETENV_ASKED)
 }
 
 /// `putenv(string)`: makes `string` itself the entry, or removes the variable if there is no `=` in it. 0, or -1 with `EINVAL`
