@@ -83,14 +83,17 @@ fn programs_of_every_edition() {
     }
 }
 
-/// Compiles the host in C.
-fn host() -> PathBuf {
-    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("host-{}", std::process::id()));
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sound/host.c");
-    let compiler = std::env::var_os("CC").unwrap_or("cc".into());
-    let status = Command::new(compiler).arg(source).arg("-o").arg(&program).arg("-ldl").status().unwrap();
-    assert!(status.success());
-    program
+/// The host in C, compiled once: two tests run it.
+fn host() -> &'static Path {
+    static COMPILED: OnceLock<PathBuf> = OnceLock::new();
+    COMPILED.get_or_init(|| {
+        let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("host-{}", std::process::id()));
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sound/host.c");
+        let compiler = std::env::var_os("CC").unwrap_or("cc".into());
+        let status = Command::new(compiler).arg(source).arg("-o").arg(&program).arg("-ldl").status().unwrap();
+        assert!(status.success());
+        program
+    })
 }
 
 /// The macro does nothing in a library, and says so; also where the optimiser could bind the library's own calls to its own
@@ -104,10 +107,10 @@ fn plugins() {
             (true, "InLibrary", "`mtsafe_env::interpose!` does nothing in a shared library"),
         ] {
             let plugin = build(with_macro, release).join("libplugin.so");
-            let mut command = Command::new(&host);
+            let mut command = Command::new(host);
             command.arg(reads()).arg(&plugin);
             run(command, status, words);
-            let mut command = Command::new(&host);
+            let mut command = Command::new(host);
             command.arg(reads()).arg("deepbind").arg(&plugin);
             run(command, status, words);
             // In a program that has the macro.
