@@ -1,11 +1,14 @@
 //! `mtsafe_env::var_os` against `std::env::var_os`, and the owned list. `cargo bench --bench rust_face`
 //!
-//! On 1 and 2 threads, alone and beside a thread that changes another variable without pause, and reads that copy nothing. Not
-//! interposed, so that std's calls are libc's; each has the environment to itself, built by its own `set_var`, and that is the
-//! writer's. Each thread stays on one core. Times are per read and thread.
+//! On 1 and 2 threads, alone and beside a thread that changes another variable without pause, and reads that copy nothing.
+//! Interposed, as this crate's functions demand: std's are the same C functions under std's lock. (libc's own are compared in
+//! `benches/compare`.) Each has the environment to itself, built by its own `set_var`, and that is the writer's. Each thread stays on one
+//! core. Times are per read and thread.
 
 #[cfg(target_os = "linux")]
 mod common;
+
+mtsafe_env::interpose!();
 
 #[cfg(target_os = "linux")]
 fn main() {
@@ -18,7 +21,7 @@ fn main() {}
 #[cfg(target_os = "linux")]
 mod linux {
     use crate::common;
-    use crate::common::contestants::{self, OURS};
+    use crate::common::contestants::OURS;
     use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
     use mtsafe_env::{Environ, Pinned};
     use std::hint::black_box;
@@ -60,7 +63,7 @@ mod linux {
     }
 
     fn own_std() {
-        contestants::libc().clear();
+        OURS.clear();
         // SAFETY: no other thread reads the environment.
         names().for_each(|name| unsafe { std::env::set_var(name, VALUE) });
     }

@@ -12,6 +12,8 @@
 #[cfg(target_os = "linux")]
 mod common;
 
+mtsafe_env::interpose!();
+
 #[cfg(target_os = "linux")]
 fn main() {
     linux::main();
@@ -174,7 +176,7 @@ mod linux {
         whose.clear();
     }
 
-    /// The Rust functions over a list of C's.
+    /// The Rust functions over a list of C's: ours for both, as this program has the macro.
     struct Rust {
         name: &'static str,
         list: fn() -> Contestant,
@@ -194,7 +196,7 @@ mod linux {
         },
         Rust {
             name: "std::env",
-            list: contestants::libc,
+            list: || OURS,
             // SAFETY: no other thread is there.
             set: |name, value| unsafe { std::env::set_var(name, value) },
             // SAFETY: as above.

@@ -9,6 +9,8 @@ use std::thread;
 const TEXT: &str = "# of the example\nHOST=example.org\nPORT=80\n";
 const NEXT: &str = "HOST=localhost\nPORT=8080\n";
 
+mtsafe_env::interpose!(); // without it changes are refused
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let text = match std::env::args_os().nth(1) {
         Some(path) => std::fs::read_to_string(path)?,

@@ -6,7 +6,6 @@
 #[cfg(not(target_os = "linux"))]
 fn main() {}
 
-#[cfg(target_os = "linux")]
 mtsafe_env::interpose!();
 
 #[cfg(target_os = "linux")]

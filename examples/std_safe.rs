@@ -5,7 +5,6 @@
 #[cfg(target_os = "linux")]
 mod std_program;
 
-#[cfg(target_os = "linux")]
 mtsafe_env::interpose!();
 
 fn main() {

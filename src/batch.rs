@@ -1,7 +1,7 @@
 //! Several changes published at once.
 #![forbid(unsafe_code)]
 
-use crate::error::{ChangeError, check, check_name, out_of_memory};
+use crate::error::{ChangeError, check, check_name};
 use crate::imp;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -22,6 +22,7 @@ use std::fmt;
 ///
 /// # Examples
 /// ```
+/// # mtsafe_env::interpose!();
 /// let mut batch = mtsafe_env::Batch::new();
 /// for line in "HOST=localhost\nPORT=8080".lines() {
 ///     if let Some((name, value)) = line.split_once('=') {
@@ -37,6 +38,8 @@ use std::fmt;
 #[must_use = "a batch changes nothing before it is published"]
 pub struct Batch {
     changes: Vec<(OsString, Option<OsString>)>,
+    /// The first pair that an iterator brought and that cannot be a variable.
+    refused: Option<ChangeError>,
 }
 
 impl Batch {
@@ -44,6 +47,7 @@ impl Batch {
     ///
     /// # Examples
     /// ```
+    /// # mtsafe_env::interpose!();
     /// assert_eq!(mtsafe_env::Batch::new().publish(), Ok(()));
     /// ```
     pub fn new() -> Batch {
@@ -61,10 +65,10 @@ impl Batch {
     ///
     /// # Errors
     /// A name that is empty or contains `=` or NUL, a value that contains NUL. The batch is as it was.
-    pub fn set(
+    pub fn set<K: AsRef<OsStr>, V: AsRef<OsStr>>(
         &mut self,
-        name: impl AsRef<OsStr>,
-        value: impl AsRef<OsStr>,
+        name: K,
+        value: V,
     ) -> Result<&mut Batch, ChangeError> {
         let (name, value) = (name.as_ref(), value.as_ref());
         check(name, value)?;
@@ -83,7 +87,7 @@ impl Batch {
     ///
     /// # Errors
     /// A name that is empty or contains `=` or NUL. The batch is as it was.
-    pub fn remove(&mut self, name: impl AsRef<OsStr>) -> Result<&mut Batch, ChangeError> {
+    pub fn remove<K: AsRef<OsStr>>(&mut self, name: K) -> Result<&mut Batch, ChangeError> {
         let name = name.as_ref();
         check_name(name)?;
         self.changes.push((name.to_owned(), None));
@@ -94,6 +98,7 @@ impl Batch {
     ///
     /// # Examples
     /// ```
+    /// # mtsafe_env::interpose!();
     /// let mut batch = mtsafe_env::Batch::new();
     /// batch.set("A", "1")?.set("B", "2")?;
     /// batch.publish()?;
@@ -102,19 +107,58 @@ impl Batch {
     /// ```
     ///
     /// # Errors
-    /// No memory (the name is that of the first change); nothing was changed.
+    /// The first pair that was collected from an iterator and cannot be a variable; no memory, or a process that does not use this
+    /// crate's functions (the name is that of the first change). Nothing was changed. (Where `status` says `Preloaded`, without memory
+    /// some changes may have been made.)
     ///
     /// # Progress
     /// MT-Safe, not AS-Safe; blocking (the writers' lock), for as many comparisons of names as the square of the number of
     /// variables. Endless batches need no more memory than two arrays and the distinct `NAME=VALUE` strings.
     pub fn publish(&self) -> Result<(), ChangeError> {
+        if let Some(error) = &self.refused {
+            return Err(error.clone());
+        }
         let changes: Vec<_> = self
             .changes
             .iter()
             .map(|(name, value)| (name.as_encoded_bytes(), value.as_deref().map(OsStr::as_encoded_bytes)))
             .collect();
         let first = self.changes.first().map_or(OsStr::new(""), |(name, _)| name);
-        imp::batch(&changes).map_err(|_| out_of_memory(first))
+        imp::batch(&changes).map_err(|error| ChangeError::new(first, imp::reason(error)))
+    }
+}
+
+/// Appends: set each name to its value. A pair that cannot be a variable is reported by [`publish`](Batch::publish), which changes nothing
+/// then.
+///
+/// # Examples
+/// ```
+/// use mtsafe_env::{Batch, Reason};
+///
+/// # mtsafe_env::interpose!();
+/// let mut batch: Batch = [("A", "1"), ("B", "2")].into_iter().collect();
+/// batch.publish()?;
+/// batch.extend([("C", "3"), ("", "4")]);
+/// assert_eq!(batch.publish().unwrap_err().reason(), Reason::NameEmpty);
+/// assert_eq!(mtsafe_env::var_os("C"), None);
+/// # Ok::<(), mtsafe_env::ChangeError>(())
+/// ```
+impl<K: AsRef<OsStr>, V: AsRef<OsStr>> Extend<(K, V)> for Batch {
+    fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, variables: I) {
+        for (name, value) in variables {
+            if let Err(error) = self.set(name, value) {
+                self.refused.get_or_insert(error);
+            }
+        }
+    }
+}
+
+/// As `extend` of an empty batch.
+impl<K: AsRef<OsStr>, V: AsRef<OsStr>> FromIterator<(K, V)> for Batch {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(variables: I) -> Batch {
+        let mut batch = Batch::new();
+        batch.extend(variables);
+        batch
     }
 }
 

@@ -9,18 +9,23 @@
 //! held while that runs what others retired.
 
 use crate::envp::Envp;
-use crate::error::{ChangeError, check, check_name, out_of_memory};
+use crate::error::{ChangeError, Reason, check, check_name};
 use crate::index::{Entry, Found, Table};
+use crate::snapshot::{Snapshot, VarsOs};
 use crate::sync::{self, AtomicPtr, Hasher, Mutex, MutexGuard, Ordering, PoisonError};
 use crate::text::{os, owned, split};
 use crossbeam_epoch as epoch;
 use mtsafe_env_core::{Memory, Owned};
+use std::alloc::{Layout, handle_alloc_error};
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::env::VarError;
 use std::ffi::{CStr, OsStr, OsString, c_char};
 use std::fmt;
 use std::hash::BuildHasher;
 use std::process::Command;
 use std::ptr::{self, NonNull};
+use std::sync::OnceLock;
 
 /// An environment of one's own, independent of the process: for a child process, a tenant, a test.
 ///
@@ -28,9 +33,15 @@ use std::ptr::{self, NonNull};
 /// are the process environment's, and names are told apart by case, on Windows, too.
 ///
 /// # Memory
-/// What is replaced or removed is given back as soon as no reader can hold it, so memory is bounded by the data that is alive, as
-/// long as no thread stays [pinned](Environ::pin). (Epochs are process-wide: a thread that keeps any `crossbeam_epoch` guard
-/// holds back memory everywhere.)
+/// What is replaced or removed is given back as soon as no reader can hold it, so memory is bounded by the data that is alive and
+/// 64 KiB, as long as no thread stays [pinned](Environ::pin). That holds for the list and the index, too: both shrink when most
+/// variables are removed, and [`clear`](Environ::clear) gives everything back. (Epochs are process-wide: a thread that keeps any
+/// `crossbeam_epoch` guard holds back memory everywhere.)
+///
+/// Two of them are equal if they hold the same variables with the same values.
+///
+/// # Names
+/// Names are found by a hash whose key is drawn anew for each `Environ`: whoever chooses names cannot make them collide.
 ///
 /// # Examples
 /// ```
@@ -54,7 +65,8 @@ pub struct Environ {
     /// The index, or null when there is nothing.
     table: AtomicPtr<Table>,
     writer: Mutex<Writer>,
-    hasher: Hasher,
+    /// How names are hashed; drawn when there is the first one.
+    hasher: OnceLock<Hasher>,
 }
 
 // The compiler can check what is promised.
@@ -64,7 +76,7 @@ const _: () = {
 };
 
 /// What only writers use.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Writer {
     /// Variables.
     len: usize,
@@ -74,6 +86,10 @@ struct Writer {
     bytes: usize,
     /// Bytes retired since the collector was last asked to run.
     retired: usize,
+}
+
+impl Writer {
+    const EMPTY: Writer = Writer { len: 0, used: 0, bytes: 0, retired: 0 };
 }
 
 /// Bytes that may be retired, beyond as many as are alive, before the collector is asked to run.
@@ -89,14 +105,33 @@ impl Environ {
     ///
     /// # Examples
     /// ```
-    /// assert!(mtsafe_env::Environ::new().is_empty());
+    /// use mtsafe_env::Environ;
+    ///
+    /// static SHARED: Environ = Environ::new();
+    ///
+    /// assert!(SHARED.is_empty());
+    /// SHARED.set("COLOUR", "red")?;
+    /// assert!(SHARED.contains("COLOUR"));
+    /// # Ok::<(), mtsafe_env::ChangeError>(())
     /// ```
+    #[cfg(not(loom))]
+    pub const fn new() -> Environ {
+        Environ {
+            list: Owned::new(),
+            table: AtomicPtr::new(ptr::null_mut()),
+            writer: Mutex::new(Writer::EMPTY),
+            hasher: OnceLock::new(),
+        }
+    }
+
+    /// An empty environment.
+    #[cfg(loom)]
     pub fn new() -> Environ {
         Environ {
             list: Owned::new(),
             table: AtomicPtr::new(ptr::null_mut()),
-            writer: Mutex::new(Writer::default()),
-            hasher: Hasher::default(),
+            writer: Mutex::new(Writer::EMPTY),
+            hasher: OnceLock::new(),
         }
     }
 
@@ -104,6 +139,7 @@ impl Environ {
     ///
     /// # Examples
     /// ```
+    /// # mtsafe_env::interpose!();
     /// mtsafe_env::set_var("COLOUR", "red");
     /// let environ = mtsafe_env::Environ::from_process();
     /// environ.remove("COLOUR")?;
@@ -114,7 +150,31 @@ impl Environ {
     /// # Progress
     /// As [`snapshot`](crate::snapshot).
     pub fn from_process() -> Environ {
-        crate::snapshot::snapshot().iter().collect()
+        crate::snapshot::snapshot().into()
+    }
+
+    /// An environment of these variables; of several values for one name the last counts.
+    ///
+    /// # Examples
+    /// ```
+    /// use mtsafe_env::Environ;
+    ///
+    /// let environ = Environ::try_from_iter((1..=3).map(|i| (format!("A{i}"), i.to_string())))?;
+    /// assert_eq!(environ.len(), 3);
+    /// assert_eq!(Environ::try_from_iter([("A=B", "1")]).unwrap_err().name(), "A=B");
+    /// # Ok::<(), mtsafe_env::ChangeError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A pair that cannot be a variable, no memory.
+    pub fn try_from_iter<K: AsRef<OsStr>, V: AsRef<OsStr>>(
+        variables: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<Environ, ChangeError> {
+        let environ = Environ::new();
+        for (name, value) in variables {
+            environ.set(name, value)?;
+        }
+        Ok(environ)
     }
 
     /// Sees to it that nothing is freed which the returned guard shows. Keep it for a few reads, not for minutes: while any thread
@@ -176,6 +236,21 @@ impl Environ {
         Pinned { environ: self, _epoch: epoch::pin() }
     }
 
+    /// True if there is a variable `name`. Copies nothing.
+    ///
+    /// # Examples
+    /// ```
+    /// let environ = mtsafe_env::Environ::try_from([("COLOUR", "red")])?;
+    /// assert!(environ.contains("COLOUR") && !environ.contains("SHAPE"));
+    /// # Ok::<(), mtsafe_env::ChangeError>(())
+    /// ```
+    ///
+    /// # Progress
+    /// Lock-free.
+    pub fn contains<K: AsRef<OsStr>>(&self, name: K) -> bool {
+        self.pin().get_c(name).is_some()
+    }
+
     /// A copy of the value of `name`, or `None`.
     ///
     /// # Examples
@@ -188,7 +263,7 @@ impl Environ {
     ///
     /// # Progress
     /// Lock-free, but for the allocation.
-    pub fn var_os(&self, name: impl AsRef<OsStr>) -> Option<OsString> {
+    pub fn var_os<K: AsRef<OsStr>>(&self, name: K) -> Option<OsString> {
         self.pin().get(name).map(OsStr::to_owned)
     }
 
@@ -207,7 +282,7 @@ impl Environ {
     ///
     /// # Progress
     /// As [`var_os`](Self::var_os).
-    pub fn var(&self, name: impl AsRef<OsStr>) -> Result<String, VarError> {
+    pub fn var<K: AsRef<OsStr>>(&self, name: K) -> Result<String, VarError> {
         self.var_os(name).ok_or(VarError::NotPresent)?.into_string().map_err(VarError::NotUnicode)
     }
 
@@ -230,10 +305,11 @@ impl Environ {
     /// # Progress
     /// Blocking (the writers' lock), constant time but for growth. A variable that has that value already is left alone, without
     /// the lock.
-    pub fn set(&self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Result<(), ChangeError> {
+    pub fn set<K: AsRef<OsStr>, V: AsRef<OsStr>>(&self, name: K, value: V) -> Result<(), ChangeError> {
         let (name, value) = (name.as_ref(), value.as_ref());
         check(name, value)?;
-        self.store(name.as_encoded_bytes(), value.as_encoded_bytes()).map_err(|NoMemory| out_of_memory(name))
+        self.store(name.as_encoded_bytes(), value.as_encoded_bytes())
+            .map_err(|NoMemory| ChangeError::new(name, Reason::OutOfMemory))
     }
 
     /// Removes `name`. True if it was there.
@@ -252,7 +328,7 @@ impl Environ {
     ///
     /// # Progress
     /// Blocking (the writers' lock), constant time.
-    pub fn remove(&self, name: impl AsRef<OsStr>) -> Result<bool, ChangeError> {
+    pub fn remove<K: AsRef<OsStr>>(&self, name: K) -> Result<bool, ChangeError> {
         let name = name.as_ref();
         check_name(name)?;
         Ok(self.unset(name.as_encoded_bytes()))
@@ -278,7 +354,7 @@ impl Environ {
     ///
     /// # Source
     /// POSIX `putenv`; the string is copied, other than there.
-    pub fn put(&self, entry: impl AsRef<OsStr>) -> Result<(), ChangeError> {
+    pub fn put<E: AsRef<OsStr>>(&self, entry: E) -> Result<(), ChangeError> {
         let bytes = entry.as_ref().as_encoded_bytes();
         match bytes.iter().position(|&byte| byte == b'=') {
             Some(at) => {
@@ -289,7 +365,7 @@ impl Environ {
         }
     }
 
-    /// Removes all variables, at once.
+    /// Removes all variables, at once, and gives their memory back, that of the list and the index included.
     ///
     /// # Examples
     /// ```
@@ -304,14 +380,17 @@ impl Environ {
         self.update(|writer, retire| {
             let Some(table) = self.own_table() else { return };
             self.publish(ptr::null_mut());
+            // SAFETY: I4: not freed before this call retires it.
+            let some = unsafe { table.as_ref() }.entries().next();
             // SAFETY: the lock is held.
             unsafe { self.list.clear() };
-            // SAFETY: I4: not freed before this call retires it.
-            for entry in unsafe { table.as_ref() }.entries() {
-                retire.entry(entry);
+            if let Some(some) = some {
+                self.shrink(0, retire, some);
+                // SAFETY: the lock is held.
+                unsafe { self.list.clear() };
             }
-            retire.table(table);
-            *writer = Writer { retired: writer.retired, ..Writer::default() };
+            retire.all(table, writer.bytes);
+            *writer = Writer { retired: writer.retired, ..Writer::EMPTY };
         });
     }
 
@@ -319,7 +398,7 @@ impl Environ {
     ///
     /// # Examples
     /// ```
-    /// let environ: mtsafe_env::Environ = [("A", "1"), ("B", "2")].into_iter().collect();
+    /// let environ = mtsafe_env::Environ::try_from([("A", "1"), ("B", "2")]).unwrap();
     /// assert_eq!(environ.len(), 2);
     /// ```
     ///
@@ -346,7 +425,7 @@ impl Environ {
     ///
     /// # Examples
     /// ```
-    /// let environ: mtsafe_env::Environ = [("A", "1")].into_iter().collect();
+    /// let environ = mtsafe_env::Environ::try_from([("A", "1")]).unwrap();
     /// assert_eq!(environ.vars_os(), [("A".into(), "1".into())]);
     /// ```
     ///
@@ -387,7 +466,7 @@ impl Environ {
     ///
     /// # Examples
     /// ```
-    /// let environ: mtsafe_env::Environ = [("A", "1")].into_iter().collect();
+    /// let environ = mtsafe_env::Environ::try_from([("A", "1")]).unwrap();
     /// let envp = environ.as_envp();
     /// environ.clear();
     /// assert_eq!(envp.iter().collect::<Vec<_>>(), [c"A=1"]);
@@ -405,7 +484,7 @@ impl Environ {
     /// # Examples
     /// ```
     /// # if cfg!(not(unix)) { return Ok(()) }
-    /// let environ: mtsafe_env::Environ = [("COLOUR", "red")].into_iter().collect();
+    /// let environ = mtsafe_env::Environ::try_from([("COLOUR", "red")]).unwrap();
     /// let output = environ.apply(std::process::Command::new("/bin/sh").args(["-c", "echo $COLOUR $HOME"])).output()?;
     /// assert_eq!(output.stdout, b"red\n");
     /// # Ok::<(), std::io::Error>(())
@@ -423,7 +502,7 @@ impl Environ {
     }
 
     fn hash(&self, name: &[u8]) -> u64 {
-        self.hasher.hash_one(name)
+        self.hasher.get_or_init(Hasher::default).hash_one(name)
     }
 
     /// The table that readers use now.
@@ -445,9 +524,10 @@ impl Environ {
     }
 
     /// The entry named `name`. The caller is pinned.
-    fn find(&self, hash: u64, name: &[u8]) -> Option<NonNull<Entry>> {
+    fn find(&self, name: &[u8]) -> Option<NonNull<Entry>> {
+        let table = self.table()?;
         // SAFETY: I4: the caller is pinned.
-        match unsafe { self.table()?.as_ref() }.find(hash, name)? {
+        match unsafe { table.as_ref() }.find(self.hash(name), name)? {
             Found::Entry(_, entry) => Some(entry),
             Found::Empty(_) => None,
         }
@@ -468,22 +548,24 @@ impl Environ {
             }
             (result, full)
         };
+        drop(guard);
         if full {
-            guard.flush();
+            // What was retired is freed two epochs later, and each of these can begin one.
+            (0..3).for_each(|_| epoch::pin().flush());
         }
         result
     }
 
     fn store(&self, name: &[u8], value: &[u8]) -> Result<(), NoMemory> {
-        let hash = self.hash(name);
         {
             let _pinned = epoch::pin();
             // SAFETY: I4: pinned.
             let same = |entry| unsafe { Entry::value(entry) }.to_bytes() == value;
-            if self.find(hash, name).is_some_and(same) {
+            if self.find(name).is_some_and(same) {
                 return Ok(());
             }
         }
+        let hash = self.hash(name);
         let entry = Entry::new(hash, name, value).ok_or(NoMemory)?;
         let stored = self.update(|writer, retire| self.link(writer, retire, hash, name, entry));
         if stored.is_err() {
@@ -597,6 +679,37 @@ impl Environ {
         Ok(())
     }
 
+    /// Moves the list of `len` entries into a smaller array, if it is in a much too large one. Walks may see `some` twice meanwhile, which is
+    /// one of the entries, or, if there are none, comes back, to be removed by the caller.
+    fn shrink(&self, len: usize, retire: &mut Retire<'_>, some: NonNull<Entry>) {
+        // SAFETY: the lock is held.
+        let (capacity, _) = unsafe { self.list.room() };
+        let wanted = len.saturating_mul(2).max(MIN_SLOTS);
+        if capacity / 4 <= wanted {
+            return;
+        }
+        let Some(at) = Memory::layout(wanted).and_then(sync::allocate) else { return };
+        // SAFETY: the lock is held; fresh memory for twice the length, and 16 at least; `some` is retired later, if at all.
+        let left = unsafe { self.list.grow(at, wanted, Entry::string(some)) };
+        if let Some(array) = left {
+            retire.array(array);
+        }
+        if len == 0 {
+            return;
+        }
+        // `some` is there twice: once in front, once where it was.
+        // SAFETY: the lock is held, and the list holds our strings only.
+        unsafe {
+            let twice = self.list.entries().skip(1).find(|&(_, string)| string == Entry::string(some));
+            if let Some((slot, _)) = twice {
+                self.list.remove(slot);
+            }
+            for (slot, string) in self.list.entries() {
+                Entry::of(string).as_ref().slot.set(slot);
+            }
+        }
+    }
+
     fn unset(&self, name: &[u8]) -> bool {
         let hash = self.hash(name);
         self.update(|writer, retire| {
@@ -617,8 +730,13 @@ impl Environ {
             writer.bytes -= retire.entry(entry);
             // SAFETY: as above.
             if unsafe { table.as_ref() }.is_sparse(writer.len) {
-                // Without memory the large one stays.
-                let _ = self.rebuild(writer, retire, Some(table));
+                // Without memory the large ones stay.
+                if let Ok(table) = self.rebuild(writer, retire, Some(table)) {
+                    // SAFETY: I4: in use, and only we could retire it.
+                    if let Some(some) = unsafe { table.as_ref() }.entries().next() {
+                        self.shrink(writer.len, retire, some);
+                    }
+                }
             }
             true
         })
@@ -649,6 +767,14 @@ impl Retire<'_> {
         self.defer(bytes, move || unsafe { Table::free(table) });
     }
 
+    /// The same for a table with all its entries, `bytes` in all, in one go: nobody has to come by again for the rest.
+    fn all(&mut self, table: NonNull<Table>, bytes: usize) {
+        // SAFETY: not freed before the line below has run.
+        let size = unsafe { table.as_ref() }.bytes().saturating_add(bytes);
+        // SAFETY: as in `entry` and `table`.
+        self.defer(size, move || unsafe { Table::free_all(table) });
+    }
+
     /// The same for the list's array.
     fn array(&mut self, Memory { at, layout }: Memory) {
         // SAFETY: no reader that pins from now on can find it, and it is retired once.
@@ -666,13 +792,8 @@ impl Drop for Environ {
     fn drop(&mut self) {
         // Nobody else has it, so nobody reads it: no epoch is needed.
         if let Some(table) = self.own_table() {
-            // SAFETY: ours alone.
-            for entry in unsafe { table.as_ref() }.entries() {
-                // SAFETY: each entry is in one place, and freed once.
-                unsafe { Entry::free(entry) };
-            }
-            // SAFETY: ours alone.
-            unsafe { Table::free(table) };
+            // SAFETY: ours alone; each entry is in one place.
+            unsafe { Table::free_all(table) };
         }
         if let Some(Memory { at, layout }) = self.list.memory() {
             // SAFETY: ours alone.
@@ -690,7 +811,21 @@ impl Default for Environ {
 /// A copy, as of one moment; the two are independent from then on.
 impl Clone for Environ {
     fn clone(&self) -> Environ {
-        self.pin().iter().collect()
+        Environ::of(self.pin().iter())
+    }
+}
+
+impl Environ {
+    /// Of variables that come from an environment: all of them can be set. Aborts without memory, as std's collections do.
+    /// Of several values for one name the first counts, as for whoever asks for it there.
+    fn of<'v>(variables: impl Iterator<Item = (&'v OsStr, &'v OsStr)>) -> Environ {
+        let environ = Environ::new();
+        for (name, value) in variables {
+            if !environ.contains(name) && environ.set(name, value).is_err() {
+                handle_alloc_error(Layout::for_value(value));
+            }
+        }
+        environ
     }
 }
 
@@ -701,25 +836,129 @@ impl fmt::Debug for Environ {
     }
 }
 
-/// Pairs that cannot be a variable are left out; [`Environ::try_extend`] reports them.
-impl<N: AsRef<OsStr>, V: AsRef<OsStr>> FromIterator<(N, V)> for Environ {
-    fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Environ {
-        let mut environ = Environ::new();
-        environ.extend(variables);
-        environ
+/// Each is taken as of one moment, one after the other.
+///
+/// # Examples
+/// ```
+/// use mtsafe_env::Environ;
+///
+/// let one = Environ::try_from([("A", "1"), ("B", "2")])?;
+/// let other = Environ::try_from([("B", "2"), ("A", "1")])?;
+/// assert_eq!(one, other);
+/// other.set("A", "2")?;
+/// assert_ne!(one, other);
+/// # Ok::<(), mtsafe_env::ChangeError>(())
+/// ```
+impl PartialEq for Environ {
+    fn eq(&self, other: &Environ) -> bool {
+        let (mine, theirs) = (self.pin(), other.pin());
+        let (mine, theirs) = (mine.entries(), theirs.entries());
+        let sorted = |mut entries: Vec<_>| {
+            entries.sort_unstable();
+            entries
+        };
+        mine.len() == theirs.len() && sorted(mine) == sorted(theirs)
     }
 }
 
-/// Pairs that cannot be a variable are left out; [`Environ::try_extend`] reports them.
-impl<N: AsRef<OsStr>, V: AsRef<OsStr>> Extend<(N, V)> for Environ {
-    fn extend<I: IntoIterator<Item = (N, V)>>(&mut self, variables: I) {
-        for (name, value) in variables {
-            let _ = self.set(name, value);
-        }
+impl Eq for Environ {}
+
+/// Copies of the variables, as of one moment: for a `for` loop, or for [`Command::envs`].
+///
+/// # Examples
+/// ```
+/// # if cfg!(not(unix)) { return Ok(()) }
+/// let environ = mtsafe_env::Environ::try_from([("COLOUR", "red")])?;
+/// for (name, value) in &environ {
+///     assert_eq!((name, value), ("COLOUR".into(), "red".into()));
+/// }
+/// let output = std::process::Command::new("/bin/sh").args(["-c", "echo $COLOUR"]).envs(&environ).output()?;
+/// assert_eq!(output.stdout, b"red\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+impl IntoIterator for &Environ {
+    type Item = (OsString, OsString);
+    type IntoIter = VarsOs;
+
+    fn into_iter(self) -> VarsOs {
+        let guard = self.pin();
+        let entries = guard.entries().into_iter().map(|entry| Cow::Owned(entry.to_owned()));
+        Snapshot::of(entries.collect()).into_iter()
+    }
+}
+
+/// The variables of a snapshot; of several values for one name the first counts, as for whoever asks for that name.
+///
+/// # Examples
+/// ```
+/// # mtsafe_env::interpose!();
+/// mtsafe_env::set_var("COLOUR", "red");
+/// let environ = mtsafe_env::Environ::from(mtsafe_env::snapshot());
+/// assert_eq!(environ.var("COLOUR").as_deref(), Ok("red"));
+/// ```
+impl From<Snapshot> for Environ {
+    fn from(snapshot: Snapshot) -> Environ {
+        Environ::from(&snapshot)
+    }
+}
+
+/// As for the snapshot itself.
+impl From<&Snapshot> for Environ {
+    fn from(snapshot: &Snapshot) -> Environ {
+        Environ::of(snapshot.iter())
+    }
+}
+
+/// Tells of the first pair that cannot be a variable.
+///
+/// # Examples
+/// ```
+/// use mtsafe_env::Environ;
+///
+/// assert!(Environ::try_from([("A", "1"), ("B", "2")]).is_ok());
+/// assert_eq!(Environ::try_from([("A", "1"), ("", "2")]).unwrap_err().name(), "");
+/// ```
+impl<K: AsRef<OsStr>, V: AsRef<OsStr>, const N: usize> TryFrom<[(K, V); N]> for Environ {
+    type Error = ChangeError;
+
+    fn try_from(variables: [(K, V); N]) -> Result<Environ, ChangeError> {
+        Environ::try_from_iter(variables)
+    }
+}
+
+/// As for an array.
+///
+/// # Examples
+/// ```
+/// let pairs: Vec<(String, String)> = vec![("A=B".into(), "1".into())];
+/// assert_eq!(mtsafe_env::Environ::try_from(pairs).unwrap_err().name(), "A=B");
+/// ```
+impl<K: AsRef<OsStr>, V: AsRef<OsStr>> TryFrom<Vec<(K, V)>> for Environ {
+    type Error = ChangeError;
+
+    fn try_from(variables: Vec<(K, V)>) -> Result<Environ, ChangeError> {
+        Environ::try_from_iter(variables)
+    }
+}
+
+/// As for an array.
+///
+/// # Examples
+/// ```
+/// let pairs = std::collections::HashMap::from([("A", "1")]);
+/// assert_eq!(mtsafe_env::Environ::try_from(pairs)?.var("A").as_deref(), Ok("1"));
+/// # Ok::<(), mtsafe_env::ChangeError>(())
+/// ```
+impl<K: AsRef<OsStr>, V: AsRef<OsStr>, S> TryFrom<HashMap<K, V, S>> for Environ {
+    type Error = ChangeError;
+
+    fn try_from(variables: HashMap<K, V, S>) -> Result<Environ, ChangeError> {
+        Environ::try_from_iter(variables)
     }
 }
 
 /// A reader of an [`Environ`]: what it shows stays readable as long as it is there. See [`Environ::pin`].
+#[must_use]
 pub struct Pinned<'e> {
     environ: &'e Environ,
     _epoch: epoch::Guard,
@@ -730,13 +969,13 @@ impl Pinned<'_> {
     ///
     /// # Examples
     /// ```
-    /// let environ: mtsafe_env::Environ = [("COLOUR", "red")].into_iter().collect();
+    /// let environ = mtsafe_env::Environ::try_from([("COLOUR", "red")]).unwrap();
     /// assert_eq!(environ.pin().get("COLOUR"), Some("red".as_ref()));
     /// ```
     ///
     /// # Progress
     /// Wait-free: an expected constant number of loads, at most as many as the index has places (about 3 per variable).
-    pub fn get(&self, name: impl AsRef<OsStr>) -> Option<&OsStr> {
+    pub fn get<K: AsRef<OsStr>>(&self, name: K) -> Option<&OsStr> {
         self.get_c(name).map(|value| os(value.to_bytes()))
     }
 
@@ -744,15 +983,15 @@ impl Pinned<'_> {
     ///
     /// # Examples
     /// ```
-    /// let environ: mtsafe_env::Environ = [("COLOUR", "red")].into_iter().collect();
+    /// let environ = mtsafe_env::Environ::try_from([("COLOUR", "red")]).unwrap();
     /// assert_eq!(environ.pin().get_c("COLOUR"), Some(c"red"));
     /// ```
     ///
     /// # Progress
     /// As [`get`](Self::get).
-    pub fn get_c(&self, name: impl AsRef<OsStr>) -> Option<&CStr> {
+    pub fn get_c<K: AsRef<OsStr>>(&self, name: K) -> Option<&CStr> {
         let name = name.as_ref().as_encoded_bytes();
-        let entry = self.environ.find(self.environ.hash(name), name)?;
+        let entry = self.environ.find(name)?;
         // SAFETY: I4: found after the pin, and shown no longer than it lasts.
         Some(unsafe { Entry::value(entry) })
     }
@@ -761,7 +1000,7 @@ impl Pinned<'_> {
     ///
     /// # Examples
     /// ```
-    /// let environ: mtsafe_env::Environ = [("A", "1"), ("B", "2")].into_iter().collect();
+    /// let environ = mtsafe_env::Environ::try_from([("A", "1"), ("B", "2")]).unwrap();
     /// for (name, value) in environ.pin().iter() {
     ///     assert_eq!(environ.pin().get(name), Some(value));
     /// }
@@ -799,7 +1038,7 @@ impl Pinned<'_> {
     ///
     /// # Examples
     /// ```
-    /// let environ: mtsafe_env::Environ = [("A", "1")].into_iter().collect();
+    /// let environ = mtsafe_env::Environ::try_from([("A", "1")]).unwrap();
     /// let guard = environ.pin();
     /// // SAFETY: the list holds one entry and ends in null, and the guard is alive.
     /// unsafe {
@@ -824,5 +1063,21 @@ impl Pinned<'_> {
 impl fmt::Debug for Pinned<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Pinned").field(self.environ).finish()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// Nobody can choose names that collide: the same name has another hash in each `Environ`, and keeps it there.
+    #[test]
+    fn hashes_have_a_key_of_their_own() {
+        let [one, other] = [Environ::new(), Environ::new()];
+        assert_ne!(one.hash(b"NAME"), other.hash(b"NAME"));
+        let hash = one.hash(b"NAME");
+        (0..1000).for_each(|i| one.set(i.to_string(), "").unwrap());
+        one.clear();
+        assert_eq!(one.hash(b"NAME"), hash);
     }
 }

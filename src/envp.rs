@@ -9,7 +9,7 @@ use std::ptr;
 /// # Examples
 /// ```
 /// # #[cfg(target_os = "linux")] {
-/// let environ: mtsafe_env::Environ = [("COLOUR", "red")].into_iter().collect();
+/// let environ = mtsafe_env::Environ::try_from([("COLOUR", "red")]).unwrap();
 /// let envp = environ.as_envp();
 /// let argv = [c"true".as_ptr(), std::ptr::null()];
 /// let mut child = 0;
@@ -24,6 +24,7 @@ use std::ptr;
 /// # unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
 /// # }
 /// ```
+#[must_use]
 pub struct Envp {
     /// The strings, one after the other. Never changed, so that their addresses hold.
     _strings: Box<[u8]>,
@@ -66,7 +67,7 @@ impl Envp {
     ///
     /// # Examples
     /// ```
-    /// let environ: mtsafe_env::Environ = [("A", "1")].into_iter().collect();
+    /// let environ = mtsafe_env::Environ::try_from([("A", "1")]).unwrap();
     /// assert!(environ.as_envp().iter().eq([c"A=1"]));
     /// ```
     pub fn iter(&self) -> impl Iterator<Item = &CStr> {

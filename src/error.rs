@@ -1,6 +1,7 @@
 //! Why a change was refused, and which variable it was about.
 #![forbid(unsafe_code)]
 
+use crate::status::Status;
 use std::ffi::{OsStr, OsString};
 use std::{fmt, io};
 
@@ -18,11 +19,14 @@ pub enum Reason {
     ValueHasNul,
     /// There is no memory for it.
     OutOfMemory,
+    /// The process uses other environment functions than this crate's, beside which no change is safe. The text says what to add.
+    NotInterposed(Status),
 }
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Reason::NotInterposed(status) => return status.fmt(f),
             Reason::NameEmpty => "the name is empty",
             Reason::NameHasEquals => "the name contains `=`",
             Reason::NameHasNul => "the name contains NUL",
@@ -59,7 +63,7 @@ impl ChangeError {
         ChangeError { name: copy, reason }
     }
 
-    /// The name of the variable. Empty also if there was no memory for it.
+    /// The name of the variable. Empty also if there was no memory for it, or if all variables were to be removed.
     pub fn name(&self) -> &OsStr {
         &self.name
     }
@@ -72,7 +76,12 @@ impl ChangeError {
 
 impl fmt::Display for ChangeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot change the environment variable {:?}: {}", self.name, self.reason)
+        match (self.name.is_empty(), self.reason) {
+            (true, Reason::OutOfMemory | Reason::NotInterposed(_)) => {
+                write!(f, "cannot change the environment: {}", self.reason)
+            }
+            _ => write!(f, "cannot change the environment variable {:?}: {}", self.name, self.reason),
+        }
     }
 }
 
@@ -82,6 +91,7 @@ impl From<ChangeError> for io::Error {
     fn from(error: ChangeError) -> io::Error {
         let kind = match error.reason {
             Reason::OutOfMemory => io::ErrorKind::OutOfMemory,
+            Reason::NotInterposed(_) => io::ErrorKind::Unsupported,
             _ => io::ErrorKind::InvalidInput,
         };
         io::Error::new(kind, error)
@@ -110,9 +120,4 @@ pub(crate) fn check(name: &OsStr, value: &OsStr) -> Result<(), ChangeError> {
         return Err(ChangeError::new(name, Reason::ValueHasNul));
     }
     Ok(())
-}
-
-/// The core's answer in these words. Names and values were checked before, so only memory is left.
-pub(crate) fn out_of_memory(name: &OsStr) -> ChangeError {
-    ChangeError::new(name, Reason::OutOfMemory)
 }

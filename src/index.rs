@@ -263,6 +263,18 @@ impl Table {
         }
     }
 
+    /// The same, and that of its entries.
+    ///
+    /// # Safety
+    /// - as for [`free`](Self::free); nobody uses the entries any more, either, and they are in no other table that is freed so.
+    pub(crate) unsafe fn free_all(at: NonNull<Table>) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            at.as_ref().entries().for_each(|entry| Entry::free(entry));
+            Table::free(at);
+        }
+    }
+
     fn places(&self) -> &[Place] {
         // SAFETY: by construction `size` places follow the header.
         unsafe { std::slice::from_raw_parts(ptr::from_ref(self).add(1).cast(), self.size) }

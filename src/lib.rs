@@ -18,22 +18,26 @@
 //! # }
 //! ```
 //!
+//! Without the macro nothing is less safe than with `std::env`: reads go through std, and changes are refused with an error that says what
+//! to add. [Which way is whose](which_way) says where the macro belongs.
+//!
 //! # What is here
 //! | | MT level | progress | errors |
 //! |---|---|---|---|
 //! | [`var`], [`var_os`], [`with_var`] | MT-Safe | wait-free¹: a load per variable | as `std` |
 //! | [`vars`], [`vars_os`], [`snapshot()`] | MT-Safe, one moment | blocking: a pass over the pointers | none |
-//! | [`set_var`], [`remove_var`] | MT-Safe | blocking | panic, as `std` |
-//! | [`try_set_var`], [`try_remove_var`], [`Batch`], [`Scope`] | MT-Safe | blocking | [`ChangeError`] |
-//! | [`process`]: bytes and C strings, no std | `get`: AS-Safe, too | as above | [`Error`] |
+//! | [`set_var`], [`set_var_if_absent`], [`remove_var`], [`clear`] | MT-Safe | blocking | panic, as `std` |
+//! | [`try_set_var`] and so on, [`Batch`], [`Scope`] | MT-Safe | blocking | [`ChangeError`] |
+//! | [`env`](mod@env): all of `std::env`, with these functions in it | as these | as these | as `std` |
+//! | [`process`]: bytes and C strings, no std | `get`: AS-Safe, too | as above | [`process::Error`] |
 //! | [`Environ`]: an owned list | MT-Safe | reads lock-free, constant time | [`ChangeError`] |
 //! | [`interpose!`] | | | |
 //! | [`status()`], [`interposed`] | MT-Safe | wait-free after the first call | none |
 //!
-//! ¹ Beside a `Batch` lock-free: a read starts over if one begins meanwhile.
+//! ¹ Beside a `Batch` lock-free: a read starts over if one begins meanwhile. Without the macro or the preload library: std's lock.
 //!
-//! No function here panics, but `set_var` and `remove_var`. What is promised, and why it holds, is written down in
-//! [`soundness`]: **read its condition** before you rely on this in a process with C code that calls `setenv`.
+//! `use mtsafe_env as env;` or `use mtsafe_env::env;` does for `use std::env;`. No function here panics, but `set_var`,
+//! `set_var_if_absent`, `remove_var` and `clear`. What is promised, and why it holds, is written down in [`soundness`].
 //!
 //! # Features
 //! - `std` (default): all but `process`, `status` and `interpose!`. Without it the crate is `no_std` and allocates nothing but from
@@ -42,22 +46,30 @@
 //!
 //! # Platforms
 //! Linux with glibc or musl, x86-64 and aarch64, for the process environment; `Environ` wherever std is. Elsewhere the reading
-//! functions are std's, the writing ones are there on Windows only, and `process`, `status` and `interpose!` are not: what would
-//! be unsound does not compile.
+//! functions are std's, the writing ones are there on Windows only, and `process` is not: what would be unsound does not compile.
+//! `interpose!`, `status` and `interposed` are everywhere, so that a program needs no `cfg`; where there is nothing to do they do nothing, and
+//! say so.
 //!
 //! # In your own loom models
 //! With `--cfg loom` this crate uses loom's atomics and locks in `Environ`, so that a model may use one (add
 //! `--cfg crossbeam_loom` to explore its reclamation, too). The process environment is not part of a model: its functions are std's there.
+//! So they are under Miri.
 //!
 //! # Versions
 //! The least Rust version is 1.85, with which the tests run, too.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
+#[cfg(all(target_os = "linux", not(loom)))]
+mod asking;
 #[cfg(all(feature = "std", any(windows, target_os = "linux")))]
 mod batch;
 #[cfg(all(feature = "std", any(windows, target_os = "linux")))]
 mod change;
+#[cfg(all(target_os = "linux", not(loom)))]
+mod elsewhere;
+#[cfg(feature = "std")]
+pub mod env;
 #[cfg(feature = "epoch")]
 mod environ;
 #[cfg(feature = "epoch")]
@@ -67,18 +79,17 @@ mod envp;
 // its users are the writing functions and `Environ`
 mod error;
 #[cfg(feature = "std")]
-#[cfg_attr(all(target_os = "linux", not(loom)), path = "native.rs")]
-#[cfg_attr(not(all(target_os = "linux", not(loom))), path = "fallback.rs")]
-mod imp;
+mod fallback;
 #[cfg(feature = "epoch")]
 mod index;
+#[cfg(all(feature = "std", target_os = "linux", not(loom), not(miri)))]
+mod native;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod process;
 #[cfg(all(feature = "std", any(windows, target_os = "linux")))]
 mod scope;
 #[cfg(feature = "std")]
 mod snapshot;
-#[cfg(all(target_os = "linux", not(loom)))]
 mod status;
 #[cfg(feature = "epoch")]
 mod sync;
@@ -87,23 +98,36 @@ mod text;
 #[cfg(feature = "std")]
 mod vars;
 
+/// Where the functions of the process environment get it from.
+#[cfg(all(feature = "std", not(all(target_os = "linux", not(loom), not(miri)))))]
+use fallback as imp;
+#[cfg(all(feature = "std", target_os = "linux", not(loom), not(miri)))]
+use native as imp;
+
 #[cfg(all(feature = "std", any(windows, target_os = "linux")))]
 pub use batch::Batch;
 #[cfg(all(feature = "std", any(windows, target_os = "linux")))]
-pub use change::{remove_var, set_var, try_remove_var, try_set_var};
+pub use change::{
+    clear, remove_var, set_var, set_var_if_absent, try_clear, try_remove_var, try_set_var,
+    try_set_var_if_absent,
+};
 #[cfg(feature = "epoch")]
 pub use environ::{Environ, Pinned};
 #[cfg(feature = "epoch")]
 pub use envp::Envp;
 #[cfg(feature = "std")]
 pub use error::{ChangeError, Reason};
-pub use mtsafe_env_core::Error;
+#[cfg(all(target_os = "linux", not(loom)))]
+#[doc(no_inline)]
+pub use process::Error;
 #[cfg(all(feature = "std", any(windows, target_os = "linux")))]
 pub use scope::Scope;
 #[cfg(feature = "std")]
-pub use snapshot::{Snapshot, Vars, VarsOs, snapshot};
-#[cfg(all(target_os = "linux", not(loom)))]
+pub use snapshot::{Snapshot, SnapshotIter, Vars, VarsOs, snapshot};
 pub use status::{Status, interposed, status};
+#[cfg(feature = "std")]
+#[doc(no_inline)]
+pub use std::env::VarError;
 #[cfg(feature = "std")]
 pub use vars::{var, var_os, vars, vars_os, with_var};
 
@@ -112,23 +136,26 @@ pub use vars::{var, var_os, vars, vars_os, with_var};
 ///
 /// Expand it once, at the top level of an *executable* (a test binary is one): it defines the six functions there, and the
 /// dynamic linker binds everybody to the executable's definitions: `std::env`, C code that is linked in, shared libraries, libraries
-/// that are loaded later. No linker flag is needed; it works with link-time optimisation, stripped, and with lld, bfd and gold. A library
-/// crate must leave it to the executable: expanded twice in one program it is a link error.
+/// that are loaded later. No linker flag is needed; it works with link-time optimisation, stripped, and with lld, bfd and gold.
+///
+/// A library crate must leave it to the executable: expanded twice in one program it is an error, of the compiler or the linker, that
+/// names `mtsafe_env_interpose_is_expanded_twice__keep_it_in_the_executable_only`. In a shared library that others load (a plugin, a Python
+/// extension) it does nothing: [`status()`] and every refused change say so. [Which way is whose](which_way) has the whole list.
 ///
 /// What it does not reach: libc's own internal callers, which need not be reached (see [`soundness`]); a library that was opened
 /// with `RTLD_DEEPBIND`. `std::env::var` still takes std's lock; it no longer protects anything.
 ///
-/// Under Miri, which calls no C, it expands to nothing.
+/// Under Miri, which calls no C, it expands to nothing, and so it does elsewhere than on Linux.
 ///
 /// # Examples
 /// ```
 /// mtsafe_env::interpose!();
 ///
 /// # fn main() {
-/// # if cfg!(miri) { return }
+/// # if cfg!(any(miri, not(target_os = "linux"))) { return }
 /// // SAFETY: the C function behind this is ours: safe beside any reader.
 /// unsafe { std::env::set_var("COLOUR", "red") };
-/// assert_eq!(mtsafe_env::process::get(b"COLOUR"), Some(c"red"));
+/// assert_eq!(mtsafe_env::process::get(b"COLOUR"), Ok(Some(c"red")));
 /// assert!(mtsafe_env::interposed());
 /// # }
 /// ```
@@ -137,6 +164,19 @@ pub use vars::{var, var_os, vars, vars_os, with_var};
 /// Symbol interposition as in the ELF specification and POSIX's `dlopen`: the executable comes first in the search order.
 #[cfg(all(target_os = "linux", not(loom)))]
 pub use mtsafe_env_core::interpose;
+
+/// Makes everything in the process use this implementation: on Linux. Here there is none, and it expands to nothing.
+#[cfg(not(all(target_os = "linux", not(loom))))]
+#[macro_export]
+macro_rules! interpose {
+    () => {};
+}
+
+#[doc = include_str!("which_way.md")]
+#[doc = "```toml"]
+#[doc = include_str!("../examples/clippy.toml")]
+#[doc = "```"]
+pub mod which_way {}
 
 #[doc = include_str!("soundness.md")]
 pub mod soundness {}

@@ -16,17 +16,38 @@ use std::fmt;
 ///
 /// # Examples
 /// ```
+/// use mtsafe_env::Scope;
+///
+/// # mtsafe_env::interpose!();
 /// mtsafe_env::set_var("COLOUR", "red");
 /// {
-///     let mut scope = mtsafe_env::Scope::new();
-///     scope.set("COLOUR", "blue")?.remove("SHAPE")?;
+///     let _scope = Scope::new().set("COLOUR", "blue")?.remove("SHAPE")?;
 ///     assert_eq!(mtsafe_env::var("COLOUR").as_deref(), Ok("blue"));
 /// }
 /// assert_eq!(mtsafe_env::var("COLOUR").as_deref(), Ok("red"));
+///
+/// let colour = Scope::new().set("COLOUR", "green")?.run(|| mtsafe_env::var("COLOUR"));
+/// assert_eq!(colour.as_deref(), Ok("green"));
 /// # Ok::<(), mtsafe_env::ChangeError>(())
 /// ```
+///
+/// Each change takes the scope and gives it back, so that one which is not kept is noticed: its changes would be taken back at once.
+/// ```compile_fail
+/// #![deny(unused_must_use)]
+/// # fn main() -> Result<(), mtsafe_env::ChangeError> {
+/// mtsafe_env::Scope::new().set("COLOUR", "blue")?;
+/// # Ok(())
+/// # }
+/// ```
+/// ```no_run
+/// #![deny(unused_must_use)]
+/// # fn main() -> Result<(), mtsafe_env::ChangeError> {
+/// let _scope = mtsafe_env::Scope::new().set("COLOUR", "blue")?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Default)]
-#[must_use = "the changes are taken back when this is dropped"]
+#[must_use = "the changes are taken back when this is dropped: keep it in a variable, such as `_scope`, or call `run`"]
 pub struct Scope {
     /// What was there before each change.
     before: Vec<(OsString, Option<OsString>)>,
@@ -48,21 +69,21 @@ impl Scope {
     ///
     /// # Examples
     /// ```
-    /// let mut scope = mtsafe_env::Scope::new();
-    /// scope.set("COLOUR", "blue")?.set("SHAPE", "round")?;
+    /// # mtsafe_env::interpose!();
+    /// let mut scope = mtsafe_env::Scope::new().set("COLOUR", "blue")?.set("SHAPE", "round")?;
+    /// for (name, value) in [("A", "1"), ("B", "2")] {
+    ///     scope = scope.set(name, value)?;
+    /// }
+    /// assert_eq!(mtsafe_env::var("B").as_deref(), Ok("2"));
     /// # Ok::<(), mtsafe_env::ChangeError>(())
     /// ```
     ///
     /// # Errors
-    /// As [`try_set_var`]; nothing was changed.
+    /// As [`try_set_var`]; the changes made before are taken back.
     ///
     /// # Progress
     /// As [`set_var`](crate::set_var).
-    pub fn set(
-        &mut self,
-        name: impl AsRef<OsStr>,
-        value: impl AsRef<OsStr>,
-    ) -> Result<&mut Scope, ChangeError> {
+    pub fn set<K: AsRef<OsStr>, V: AsRef<OsStr>>(mut self, name: K, value: V) -> Result<Scope, ChangeError> {
         let name = name.as_ref();
         let before = var_os(name);
         try_set_var(name, value)?;
@@ -74,23 +95,38 @@ impl Scope {
     ///
     /// # Examples
     /// ```
-    /// let mut scope = mtsafe_env::Scope::new();
-    /// scope.remove("COLOUR")?;
+    /// # mtsafe_env::interpose!();
+    /// let _scope = mtsafe_env::Scope::new().remove("COLOUR")?;
     /// assert_eq!(mtsafe_env::var_os("COLOUR"), None);
     /// # Ok::<(), mtsafe_env::ChangeError>(())
     /// ```
     ///
     /// # Errors
-    /// As [`try_remove_var`]; nothing was changed.
+    /// As [`try_remove_var`]; the changes made before are taken back.
     ///
     /// # Progress
     /// As [`set_var`](crate::set_var).
-    pub fn remove(&mut self, name: impl AsRef<OsStr>) -> Result<&mut Scope, ChangeError> {
+    pub fn remove<K: AsRef<OsStr>>(mut self, name: K) -> Result<Scope, ChangeError> {
         let name = name.as_ref();
         let before = var_os(name);
         try_remove_var(name)?;
         self.before.push((name.to_owned(), before));
         Ok(self)
+    }
+
+    /// Runs `body`, takes the changes back, also if it panics, and returns what it returned.
+    ///
+    /// # Examples
+    /// ```
+    /// # mtsafe_env::interpose!();
+    /// let scope = mtsafe_env::Scope::new().set("COLOUR", "blue")?;
+    /// assert_eq!(scope.run(|| mtsafe_env::var("COLOUR")).as_deref(), Ok("blue"));
+    /// assert_eq!(mtsafe_env::var_os("COLOUR"), None);
+    /// # Ok::<(), mtsafe_env::ChangeError>(())
+    /// ```
+    pub fn run<R>(self, body: impl FnOnce() -> R) -> R {
+        let _until_here = self;
+        body()
     }
 }
 

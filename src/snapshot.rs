@@ -3,16 +3,22 @@
 
 use crate::imp;
 use crate::text::{owned, split};
-use std::ffi::{OsStr, OsString};
+use std::borrow::Cow;
+use std::env::VarError;
+use std::ffi::{CStr, OsStr, OsString};
 use std::iter::FusedIterator;
-use std::{fmt, vec};
+use std::{fmt, slice, vec};
 
 /// The environment of the process, as it was at one moment: what [`snapshot`] returns.
 ///
-/// On Linux it holds pointers to strings that live as long as the process, and copies none of them.
+/// Where [`interposed`](crate::interposed) is true it holds pointers to strings that live as long as the process, and copies none of them.
+/// Elsewhere it holds copies.
+///
+/// Two snapshots are equal if they hold the same variables with the same values, in whatever order.
 #[derive(Clone)]
+#[must_use]
 pub struct Snapshot {
-    entries: Vec<imp::Value>,
+    entries: Vec<Cow<'static, CStr>>,
 }
 
 /// Takes a snapshot: every variable that was set at one moment, once, with the value it had then. A [`Batch`](crate::Batch) is
@@ -20,6 +26,7 @@ pub struct Snapshot {
 ///
 /// # Examples
 /// ```
+/// # mtsafe_env::interpose!();
 /// mtsafe_env::set_var("COLOUR", "red");
 /// let then = mtsafe_env::snapshot();
 /// mtsafe_env::set_var("COLOUR", "blue");
@@ -28,11 +35,12 @@ pub struct Snapshot {
 ///
 /// # Progress
 /// MT-Safe, not AS-Safe; blocking: the writers' lock is held for one pass over the pointers, in which nothing is copied or
-/// allocated but them. Allocates.
+/// allocated but them. Allocates. Where `interposed` is false it is std's lock, and the strings are copied.
 ///
 /// # Source
-/// None in C or std: a walk of `environ` beside writers may see a variable twice or miss one that is being changed. One moment
-/// needs writers that take our lock: see [`status`](crate::status) and [`soundness`](crate::soundness).
+/// None in C: a walk of `environ` beside writers may see a variable twice or miss one that is being changed. One moment
+/// needs writers that take the same lock. So where [`status`](crate::status()) says `Preloaded` a snapshot is such a walk: it has every
+/// variable that nobody changes meanwhile, and may have one twice that is being changed.
 pub fn snapshot() -> Snapshot {
     Snapshot { entries: imp::entries() }
 }
@@ -42,15 +50,70 @@ impl Snapshot {
     ///
     /// # Examples
     /// ```
+    /// # mtsafe_env::interpose!();
     /// mtsafe_env::set_var("COLOUR", "red");
     /// assert_eq!(mtsafe_env::snapshot().get("COLOUR"), Some("red".as_ref()));
     /// ```
     ///
     /// # Progress
     /// Compares `name` with each variable.
-    pub fn get(&self, name: impl AsRef<OsStr>) -> Option<&OsStr> {
+    pub fn get<K: AsRef<OsStr>>(&self, name: K) -> Option<&OsStr> {
         let name = name.as_ref();
         self.iter().find(|&(found, _)| found == name).map(|(_, value)| value)
+    }
+
+    /// A copy of the value that `name` had, as a `String`.
+    ///
+    /// # Examples
+    /// ```
+    /// use mtsafe_env::VarError;
+    ///
+    /// # mtsafe_env::interpose!();
+    /// mtsafe_env::set_var("COLOUR", "red");
+    /// let now = mtsafe_env::snapshot();
+    /// assert_eq!(now.var("COLOUR").as_deref(), Ok("red"));
+    /// assert_eq!(now.var("NO_SUCH_COLOUR"), Err(VarError::NotPresent));
+    /// ```
+    ///
+    /// # Errors
+    /// `NotPresent` without such a variable, `NotUnicode` with the value if it is not valid Unicode.
+    ///
+    /// # Progress
+    /// As [`get`](Self::get).
+    pub fn var<K: AsRef<OsStr>>(&self, name: K) -> Result<String, VarError> {
+        let value = self.get(name).ok_or(VarError::NotPresent)?;
+        value.to_owned().into_string().map_err(VarError::NotUnicode)
+    }
+
+    /// How many variables there were.
+    ///
+    /// # Examples
+    /// ```
+    /// # mtsafe_env::interpose!();
+    /// mtsafe_env::clear();
+    /// mtsafe_env::set_var("COLOUR", "red");
+    /// assert_eq!(mtsafe_env::snapshot().len(), 1);
+    /// ```
+    ///
+    /// # Progress
+    /// Counts them.
+    pub fn len(&self) -> usize {
+        self.iter().count()
+    }
+
+    /// True if there were no variables.
+    ///
+    /// # Examples
+    /// ```
+    /// # mtsafe_env::interpose!();
+    /// mtsafe_env::clear();
+    /// assert!(mtsafe_env::snapshot().is_empty());
+    /// ```
+    ///
+    /// # Progress
+    /// Constant time, where no entry without a name comes first.
+    pub fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
     }
 
     /// The variables and their values.
@@ -61,29 +124,100 @@ impl Snapshot {
     /// let longest = now.iter().max_by_key(|(_, value)| value.len());
     /// # let _ = longest;
     /// ```
-    pub fn iter(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> + fmt::Debug + Clone {
-        Entries(self.entries.iter())
+    pub fn iter(&self) -> SnapshotIter<'_> {
+        SnapshotIter(self.entries.iter())
     }
 
     pub(crate) fn into_vars(self) -> Vars {
         Vars(self.into_iter())
     }
+
+    #[cfg(feature = "epoch")]
+    pub(crate) fn of(entries: Vec<Cow<'static, CStr>>) -> Snapshot {
+        Snapshot { entries }
+    }
+
+    fn sorted(&self) -> Vec<(&OsStr, &OsStr)> {
+        let mut variables: Vec<_> = self.iter().collect();
+        variables.sort_unstable();
+        variables
+    }
 }
 
-#[derive(Clone)]
-struct Entries<'a>(std::slice::Iter<'a, imp::Value>);
+/// Sorts both. Entries without a name do not count.
+///
+/// # Examples
+/// ```
+/// # mtsafe_env::interpose!();
+/// let before = mtsafe_env::snapshot();
+/// mtsafe_env::set_var("COLOUR", "red");
+/// assert_ne!(mtsafe_env::snapshot(), before);
+/// mtsafe_env::remove_var("COLOUR");
+/// assert_eq!(mtsafe_env::snapshot(), before);
+/// ```
+impl PartialEq for Snapshot {
+    fn eq(&self, other: &Snapshot) -> bool {
+        self.sorted() == other.sorted()
+    }
+}
 
-impl<'a> Iterator for Entries<'a> {
+impl Eq for Snapshot {}
+
+/// The variables of a [`Snapshot`], borrowed: what [`Snapshot::iter`] returns.
+///
+/// # Examples
+/// ```
+/// let now = mtsafe_env::snapshot();
+/// let variables: mtsafe_env::SnapshotIter<'_> = now.iter();
+/// assert_eq!(variables.count(), now.len());
+/// ```
+#[derive(Clone)]
+pub struct SnapshotIter<'a>(slice::Iter<'a, Cow<'static, CStr>>);
+
+impl<'a> Iterator for SnapshotIter<'a> {
     type Item = (&'a OsStr, &'a OsStr);
 
     fn next(&mut self) -> Option<Self::Item> {
         self.0.find_map(|entry| split(entry.to_bytes()))
     }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0, Some(self.0.len()))
+    }
 }
 
-impl fmt::Debug for Entries<'_> {
+impl DoubleEndedIterator for SnapshotIter<'_> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        self.0.by_ref().rev().find_map(|entry| split(entry.to_bytes()))
+    }
+}
+
+impl FusedIterator for SnapshotIter<'_> {}
+
+/// Names only: values are often secrets.
+impl fmt::Debug for SnapshotIter<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.clone().map(|(name, _)| name)).finish()
+    }
+}
+
+/// What [`Snapshot::iter`] returns, for a `for` loop, or for [`Command::envs`](std::process::Command::envs).
+///
+/// # Examples
+/// ```
+/// # mtsafe_env::interpose!();
+/// mtsafe_env::set_var("COLOUR", "red");
+/// let now = mtsafe_env::snapshot();
+/// for (name, value) in &now {
+///     assert_eq!(now.get(name), Some(value));
+/// }
+/// ```
+impl<'a> IntoIterator for &'a Snapshot {
+    type Item = (&'a OsStr, &'a OsStr);
+    type IntoIter = SnapshotIter<'a>;
+
+    fn into_iter(self) -> SnapshotIter<'a> {
+        self.iter()
     }
 }
 
@@ -111,7 +245,8 @@ impl IntoIterator for Snapshot {
 /// let mut names: Vec<_> = variables.map(|(name, _)| name).collect();
 /// names.sort();
 /// ```
-pub struct VarsOs(vec::IntoIter<imp::Value>);
+#[derive(Clone)]
+pub struct VarsOs(vec::IntoIter<Cow<'static, CStr>>);
 
 impl Iterator for VarsOs {
     type Item = (OsString, OsString);
@@ -129,7 +264,7 @@ impl FusedIterator for VarsOs {}
 
 impl fmt::Debug for VarsOs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("VarsOs").field(&Entries(self.0.as_slice().iter())).finish()
+        f.debug_tuple("VarsOs").field(&SnapshotIter(self.0.as_slice().iter())).finish()
     }
 }
 
@@ -141,7 +276,7 @@ impl fmt::Debug for VarsOs {
 /// let map: std::collections::HashMap<String, String> = variables.collect();
 /// # let _ = map;
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Vars(VarsOs);
 
 impl Iterator for Vars {

@@ -13,18 +13,19 @@ use std::ffi::{CStr, OsStr, OsString};
 ///
 /// # Examples
 /// ```
+/// # mtsafe_env::interpose!();
 /// mtsafe_env::set_var("COLOUR", "red");
 /// assert_eq!(mtsafe_env::var_os("COLOUR"), Some("red".into()));
 /// assert_eq!(mtsafe_env::var_os("NO_SUCH_COLOUR"), None);
 /// ```
 ///
 /// # Progress
-/// MT-Safe, lock-free; wait-free but for the allocation of the result and beside a [`Batch`](crate::Batch): at most one load per
-/// variable. No lock, no store.
+/// Where [`interposed`](crate::interposed) is true: MT-Safe, lock-free; wait-free but for the allocation of the result and beside a
+/// [`Batch`](crate::Batch): at most one load per variable. No lock, no store. Elsewhere std's function is called, with its lock.
 ///
 /// # Source
 /// [`std::env::var_os`], without its lock.
-pub fn var_os(name: impl AsRef<OsStr>) -> Option<OsString> {
+pub fn var_os<K: AsRef<OsStr>>(name: K) -> Option<OsString> {
     with_var(name, |value| os(value.to_bytes()).to_owned())
 }
 
@@ -32,8 +33,9 @@ pub fn var_os(name: impl AsRef<OsStr>) -> Option<OsString> {
 ///
 /// # Examples
 /// ```
-/// use std::env::VarError;
+/// use mtsafe_env::VarError;
 ///
+/// # mtsafe_env::interpose!();
 /// mtsafe_env::set_var("COLOUR", "red");
 /// assert_eq!(mtsafe_env::var("COLOUR").as_deref(), Ok("red"));
 /// assert_eq!(mtsafe_env::var("NO_SUCH_COLOUR"), Err(VarError::NotPresent));
@@ -47,24 +49,24 @@ pub fn var_os(name: impl AsRef<OsStr>) -> Option<OsString> {
 ///
 /// # Source
 /// [`std::env::var`], without its lock.
-pub fn var(name: impl AsRef<OsStr>) -> Result<String, VarError> {
+pub fn var<K: AsRef<OsStr>>(name: K) -> Result<String, VarError> {
     var_os(name).ok_or(VarError::NotPresent)?.into_string().map_err(VarError::NotUnicode)
 }
 
 /// Passes the value of the variable `name` to `read`, and returns what that returns; `None` without such a variable. Copies
-/// nothing, allocates nothing.
+/// nothing and allocates nothing where [`interposed`](crate::interposed) is true; elsewhere `read` is shown a copy.
 ///
 /// # Examples
 /// ```
+/// # mtsafe_env::interpose!();
 /// mtsafe_env::set_var("WIDTH", "80");
 /// let digits = mtsafe_env::with_var("WIDTH", |value| value.to_bytes().len());
 /// assert_eq!(digits, Some(2));
 /// ```
 ///
 /// # Progress
-/// MT-Safe, lock-free; wait-free beside everything but a [`Batch`](crate::Batch): at most one load per variable. No lock is held
-/// while `read` runs, which may change the environment as it likes.
-pub fn with_var<R>(name: impl AsRef<OsStr>, read: impl FnOnce(&CStr) -> R) -> Option<R> {
+/// As [`var_os`]. No lock is held while `read` runs, which may change the environment as it likes.
+pub fn with_var<R, K: AsRef<OsStr>>(name: K, read: impl FnOnce(&CStr) -> R) -> Option<R> {
     imp::with(name.as_ref().as_encoded_bytes(), read)
 }
 
@@ -74,6 +76,7 @@ pub fn with_var<R>(name: impl AsRef<OsStr>, read: impl FnOnce(&CStr) -> R) -> Op
 ///
 /// # Examples
 /// ```
+/// # mtsafe_env::interpose!();
 /// mtsafe_env::set_var("COLOUR", "red");
 /// assert!(mtsafe_env::vars_os().any(|(name, value)| name == "COLOUR" && value == "red"));
 /// ```
@@ -91,6 +94,7 @@ pub fn vars_os() -> VarsOs {
 ///
 /// # Examples
 /// ```
+/// # mtsafe_env::interpose!();
 /// mtsafe_env::set_var("COLOUR", "red");
 /// assert!(mtsafe_env::vars().any(|(name, value)| name == "COLOUR" && value == "red"));
 /// ```

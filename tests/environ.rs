@@ -93,7 +93,7 @@ fn random_operations_equal_a_map() {
 
 #[test]
 fn bad_input_is_named_and_changes_nothing() {
-    let environ: Environ = [("A", "1")].into_iter().collect();
+    let environ = Environ::try_from([("A", "1")]).unwrap();
     for (name, value, reason) in [
         ("", "x", Reason::NameEmpty),
         ("B=", "x", Reason::NameHasEquals),
@@ -104,6 +104,10 @@ fn bad_input_is_named_and_changes_nothing() {
         let error = environ.set(name, value).unwrap_err();
         assert_eq!((error.name(), error.reason()), (OsStr::new(name), reason));
         assert_eq!(environ.try_extend([("C", "1"), (name, value)]).unwrap_err(), error);
+        assert_eq!(Environ::try_from([("C", "1"), (name, value)]).unwrap_err(), error);
+        assert_eq!(Environ::try_from(vec![("C", "1"), (name, value)]).unwrap_err(), error);
+        assert_eq!(Environ::try_from(HashMap::from([(name, value)])).unwrap_err(), error);
+        assert_eq!(Environ::try_from_iter([(name, value)]).unwrap_err(), error);
         if reason != Reason::ValueHasNul {
             assert_eq!(environ.remove(name).unwrap_err(), error);
         }
@@ -114,8 +118,39 @@ fn bad_input_is_named_and_changes_nothing() {
     assert_eq!(environ.var_os(""), None);
     assert_eq!(environ.var_os("A=1"), None);
     assert_eq!(environ.vars_os(), [(OsString::from("A"), OsString::from("1"))]);
-    let kept: Environ = [("", "x"), ("B", "2"), ("C\0", "")].into_iter().collect();
-    assert_eq!(kept.vars_os(), [(OsString::from("B"), OsString::from("2"))]);
+}
+
+/// A static, equality whatever the order, and loops over a reference.
+#[test]
+fn it_is_a_collection() {
+    static SHARED: Environ = Environ::new();
+    assert!(!SHARED.contains("A"));
+    SHARED.try_extend([("A", "1"), ("B", "2")]).unwrap();
+    assert!(SHARED.contains("A") && !SHARED.contains("C") && !SHARED.contains(""));
+    let other = Environ::try_from([("B", "2"), ("A", "1")]).unwrap();
+    assert_eq!(SHARED, other);
+    assert_eq!(SHARED, SHARED.clone());
+    assert_eq!(Environ::new(), Environ::new());
+    for (name, value) in [("A", "2"), ("C", "3")] {
+        let changed = other.clone();
+        changed.set(name, value).unwrap();
+        assert_ne!(SHARED, changed);
+    }
+    assert_ne!(SHARED, Environ::new());
+    let mut pairs: Vec<_> = (&SHARED).into_iter().collect();
+    pairs.sort();
+    assert_eq!(pairs, [("A".into(), "1".into()), ("B".into(), "2".into())]);
+    // Of several values for one name the last counts.
+    let last = Environ::try_from([("A", "1"), ("A", "2")]).unwrap();
+    assert_eq!((last.len(), last.var("A").as_deref()), (1, Ok("2")));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_command_takes_a_reference() {
+    let environ = Environ::try_from([("A", "1")]).unwrap();
+    let mut command = std::process::Command::new("/usr/bin/env");
+    assert_eq!(command.env_clear().envs(&environ).output().unwrap().stdout, b"A=1\n");
 }
 
 #[test]
@@ -148,7 +183,7 @@ fn any_bytes_are_a_value() {
 #[test]
 fn threads_agree() {
     const ROUNDS: usize = if cfg!(miri) { 20 } else { 20_000 };
-    let environ: Environ = [("STAYS", "here"), ("COUNT", "00000000")].into_iter().collect();
+    let environ = Environ::try_from([("STAYS", "here"), ("COUNT", "00000000")]).unwrap();
     thread::scope(|threads| {
         let counting = threads.spawn(|| {
             for round in 1..=ROUNDS {

@@ -47,7 +47,7 @@ fn collect() {
 
 /// Makes `count` replacements of values of 100 bytes beside two readers; returns the most bytes seen alive.
 fn replace(count: usize) -> usize {
-    let environ: Environ = (0..16).map(|i| (format!("NAME{i}"), "x".repeat(100))).collect();
+    let environ = Environ::try_from_iter((0..16).map(|i| (format!("NAME{i}"), "x".repeat(100)))).unwrap();
     let names: Vec<_> = (0..16).map(|i| format!("NAME{i}")).collect();
     let values: Vec<_> = (0..7).map(|i| format!("{i}").repeat(100)).collect();
     let stop = AtomicBool::new(false);
@@ -149,6 +149,37 @@ fn new_names_for_ever_cost_nothing() {
     collect();
     let after = BYTES.load(Ordering::Relaxed);
     assert!(after < before + (256 << 10), "{before} bytes before, {after} after it was large");
+}
+
+/// What is left after `clear`, or after the removal of almost all, is what a small list takes: nobody has to use the environment, or
+/// any other one, afterwards.
+#[test]
+fn clear_and_mass_removal_give_back() {
+    const MANY: usize = 20_000;
+    const SMALL: usize = 128 << 10; // 64 KiB may wait to be given back
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let fill = |environ: &Environ| {
+        (0..MANY).for_each(|i| environ.set(format!("NAME{i}"), "value").unwrap());
+    };
+    collect();
+    let before = BYTES.load(Ordering::Relaxed);
+    let bytes = || BYTES.load(Ordering::Relaxed).saturating_sub(before);
+    let environ = Environ::new();
+    fill(&environ);
+    assert!(bytes() > 16 * SMALL, "{} bytes are too few for a test", bytes());
+    environ.clear();
+    assert!(bytes() < SMALL, "{} bytes after clear", bytes());
+    fill(&environ);
+    (10..MANY).for_each(|i| assert!(environ.remove(format!("NAME{i}")).unwrap()));
+    assert!(bytes() < SMALL, "{} bytes with 10 of {MANY} left", bytes());
+    assert_eq!((environ.len(), environ.pin().iter().count()), (10, 10));
+    (0..10).for_each(|i| assert!(environ.contains(format!("NAME{i}"))));
+    // The same for what C walks.
+    let guard = environ.pin();
+    // SAFETY: the list has ten entries and a null, and the guard is alive.
+    assert!(unsafe {
+        (0..10).all(|i| !(*guard.as_ptr().add(i)).is_null()) && (*guard.as_ptr().add(10)).is_null()
+    });
 }
 
 /// As many objects are freed as were made, and none is freed while a reader holds it.

@@ -51,6 +51,22 @@ fn base(function: *const c_void) -> *mut c_void {
     info.dli_fbase
 }
 
+/// Run before `main`, as other people's start-up code is.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static BEFORE_MAIN: extern "C" fn() = {
+    extern "C" fn early() {
+        mtsafe_env::set_var("INTERPOSE_EARLY", format!("{:?}", mtsafe_env::status()));
+    }
+    early
+};
+
+/// The answer is known before `main`, and still right in it.
+#[test]
+fn it_answers_before_main() {
+    assert_eq!(mtsafe_env::var("INTERPOSE_EARLY").as_deref(), Ok("LinkedIn"));
+}
+
 #[test]
 fn std_uses_it() {
     assert_eq!(mtsafe_env::status(), Status::LinkedIn);
@@ -59,7 +75,7 @@ fn std_uses_it() {
     // SAFETY: the C function behind this is ours: safe beside any reader.
     unsafe { std::env::set_var("INTERPOSE_STD", "a value that only this test has") };
     assert!(mtsafe_env::process::retained_bytes() > before, "the string is ours");
-    assert_eq!(mtsafe_env::process::get(b"INTERPOSE_STD"), Some(c"a value that only this test has"));
+    assert_eq!(mtsafe_env::process::get(b"INTERPOSE_STD"), Ok(Some(c"a value that only this test has")));
     // SAFETY: as above.
     unsafe { std::env::remove_var("INTERPOSE_STD") };
     assert_eq!(mtsafe_env::var_os("INTERPOSE_STD"), None);
@@ -119,7 +135,7 @@ fn all_writers_are_one() {
             let value = CString::new(round.to_string()).unwrap();
             // SAFETY: C strings.
             assert_eq!(unsafe { libc::setenv(c"INTERPOSE_THREE".as_ptr(), value.as_ptr(), 1) }, 0);
-            assert_eq!(mtsafe_env::process::get(b"INTERPOSE_THREE"), Some(value.as_c_str()));
+            assert_eq!(mtsafe_env::process::get(b"INTERPOSE_THREE"), Ok(Some(value.as_c_str())));
         }
     });
 }
@@ -143,6 +159,10 @@ fn asking_leaves_no_trace() {
     for name in [c"=", c"=mtsafe-env", c"=mtsafe-env?x", c""] {
         // SAFETY: a C string; then as above.
         let (result, errno) = unsafe { (libc::unsetenv(name.as_ptr()), *libc::__errno_location()) };
+        assert_eq!((result, errno), (-1, libc::EINVAL), "{name:?}");
+        // SAFETY: as above.
+        let (result, errno) =
+            unsafe { (libc::setenv(name.as_ptr(), c"".as_ptr(), 1), *libc::__errno_location()) };
         assert_eq!((result, errno), (-1, libc::EINVAL), "{name:?}");
     }
 }

@@ -1,85 +1,18 @@
-//! The free functions, without `interpose!`: this process has libc's `setenv`.
+//! The free functions, where the executable has `interpose!`. `tests/refused.rs` is without.
 
-#![cfg(all(target_os = "linux", feature = "std", not(loom)))]
+#![cfg(all(target_os = "linux", feature = "std", not(loom), not(miri)))]
 
-mod builds;
-
-use mtsafe_env::{Batch, Reason, Scope, Status};
+use mtsafe_env::{Batch, Reason, Scope};
 use std::env::VarError;
 use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::panic::catch_unwind;
-use std::path::Path;
 use std::process::Command;
 use std::thread;
 
+mtsafe_env::interpose!();
+
 // Each test has variables of its own: they share the process.
-
-#[test]
-fn libc_is_not_interposed_here() {
-    assert_eq!(mtsafe_env::status(), Status::NotInterposed);
-    assert!(!mtsafe_env::interposed());
-}
-
-/// Runs one test of this binary again, with `library` preloaded.
-fn again_with(library: &Path, test: &str) {
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
-        .env("LD_PRELOAD", library)
-        .env("FACE_AGAIN", "1")
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
-}
-
-/// Beside the preload library, the functions of the crate are its functions: one lock, whoever writes.
-#[test]
-fn under_the_preload_library() {
-    const ROUNDS: u32 = 2_000;
-    if std::env::var_os("FACE_AGAIN").is_none() {
-        let args = ["build", "--quiet", "--release", "--package", "mtsafe-env-preload"];
-        let target = builds::cargo(Path::new(env!("CARGO_MANIFEST_DIR")), "preload", &args, "");
-        return again_with(&target.join("release/libmtsafe_env_preload.so"), "under_the_preload_library");
-    }
-    assert_eq!(mtsafe_env::status(), Status::Preloaded);
-    assert!(mtsafe_env::interposed());
-    let mut batch = Batch::new();
-    batch.set("FACE_PRE_A", "1").unwrap().set("FACE_PRE_B", "1").unwrap().remove("FACE_PRE_A").unwrap();
-    batch.publish().unwrap();
-    assert_eq!(mtsafe_env::var_os("FACE_PRE_A"), None);
-    assert_eq!(mtsafe_env::var("FACE_PRE_B").as_deref(), Ok("1"));
-    assert_eq!(mtsafe_env::snapshot().get("FACE_PRE_B"), Some("1".as_ref()));
-    thread::scope(|threads| {
-        threads.spawn(|| {
-            for round in 0..ROUNDS {
-                mtsafe_env::set_var("FACE_PRE_A", round.to_string());
-                assert_eq!(mtsafe_env::var("FACE_PRE_A"), Ok(round.to_string()));
-                mtsafe_env::remove_var("FACE_PRE_A");
-                assert_eq!(mtsafe_env::var_os("FACE_PRE_A"), None);
-            }
-        });
-        for round in 0..ROUNDS {
-            // SAFETY: C's function is the preload library's: safe beside any reader.
-            unsafe { std::env::set_var("FACE_PRE_C", round.to_string()) };
-            assert_eq!(mtsafe_env::var("FACE_PRE_C"), Ok(round.to_string()));
-        }
-    });
-    // Nothing of this was made by the copy in this binary.
-    assert_eq!(mtsafe_env::process::retained_bytes(), 0);
-}
-
-/// Somebody else's definition of one of the six is noticed.
-#[test]
-fn beside_a_foreign_definition() {
-    if std::env::var_os("FACE_AGAIN").is_none() {
-        let text = "int putenv(char *string) { return string == 0; }";
-        return again_with(&builds::c_library("foreign", text), "beside_a_foreign_definition");
-    }
-    assert_eq!(mtsafe_env::status(), Status::Foreign);
-    assert!(!mtsafe_env::interposed());
-    mtsafe_env::set_var("FACE_FOREIGN", "1");
-    assert_eq!(mtsafe_env::var("FACE_FOREIGN").as_deref(), Ok("1"));
-}
 
 #[test]
 fn everybody_sees_the_same() {
@@ -87,7 +20,7 @@ fn everybody_sees_the_same() {
     assert_eq!(mtsafe_env::var("FACE_SAME").as_deref(), Ok("1"));
     assert_eq!(std::env::var("FACE_SAME").as_deref(), Ok("1"));
     assert_eq!(mtsafe_env::with_var("FACE_SAME", CStr::to_owned).as_deref(), Some(c"1"));
-    assert_eq!(mtsafe_env::process::get(b"FACE_SAME"), Some(c"1"));
+    assert_eq!(mtsafe_env::process::get(b"FACE_SAME"), Ok(Some(c"1")));
     assert_eq!(mtsafe_env::snapshot().get("FACE_SAME"), Some("1".as_ref()));
     assert!(mtsafe_env::vars().any(|variable| variable == ("FACE_SAME".into(), "1".into())));
     assert!(std::env::vars_os().any(|variable| variable == ("FACE_SAME".into(), "1".into())));
@@ -145,14 +78,7 @@ fn bad_input_is_named_and_changes_nothing() {
 fn out_of_memory_is_an_error() {
     const LARGE: usize = 256 << 20;
     if std::env::var_os("FACE_NO_MEMORY").is_none() {
-        let this = std::env::current_exe().unwrap();
-        let output = Command::new(this)
-            .args(["--exact", "out_of_memory_is_an_error"])
-            .env("FACE_NO_MEMORY", "1")
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{output:?}");
-        return;
+        return again("out_of_memory_is_an_error", "FACE_NO_MEMORY");
     }
     mtsafe_env::set_var("FACE_MEMORY", "before");
     let value = "x".repeat(LARGE);
@@ -163,7 +89,7 @@ fn out_of_memory_is_an_error() {
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &limit) }, 0);
     let set = mtsafe_env::try_set_var("FACE_MEMORY", &value).unwrap_err();
     let published = batch.publish().unwrap_err();
-    let after = mtsafe_env::process::get(b"FACE_MEMORY");
+    let after = mtsafe_env::process::get(b"FACE_MEMORY").unwrap();
     let limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
     // SAFETY: as above.
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &limit) }, 0);
@@ -177,21 +103,151 @@ fn out_of_memory_is_an_error() {
 fn a_scope_restores_in_reverse() {
     mtsafe_env::set_var("FACE_SCOPE", "before");
     {
-        let mut scope = Scope::new();
-        scope.set("FACE_SCOPE", "1").unwrap().remove("FACE_SCOPE").unwrap().set("FACE_SCOPE", "2").unwrap();
-        scope.set("FACE_SCOPE_NEW", "1").unwrap();
-        assert!(scope.set("", "").is_err());
+        let scope = Scope::new().set("FACE_SCOPE", "1").unwrap().remove("FACE_SCOPE").unwrap();
+        let _scope = scope.set("FACE_SCOPE", "2").unwrap().set("FACE_SCOPE_NEW", "1").unwrap();
         assert_eq!(mtsafe_env::var("FACE_SCOPE").as_deref(), Ok("2"));
     }
-    assert_eq!(mtsafe_env::var("FACE_SCOPE").as_deref(), Ok("before"));
-    assert_eq!(mtsafe_env::var_os("FACE_SCOPE_NEW"), None);
+    let restored = || {
+        mtsafe_env::var("FACE_SCOPE").as_deref() == Ok("before")
+            && mtsafe_env::var_os("FACE_SCOPE_NEW").is_none()
+    };
+    assert!(restored());
+    // A change that is refused takes those before it back.
+    let refused = Scope::new().set("FACE_SCOPE", "4").unwrap().set("", "");
+    assert_eq!(refused.unwrap_err().reason(), Reason::NameEmpty);
+    assert!(restored());
+    let found = Scope::new().set("FACE_SCOPE", "5").unwrap().run(|| mtsafe_env::var("FACE_SCOPE"));
+    assert_eq!(found.as_deref(), Ok("5"));
+    assert!(restored());
     // Also when a test fails.
-    let _ = catch_unwind(|| {
-        let mut scope = Scope::new();
-        scope.set("FACE_SCOPE", "3").unwrap();
+    let failed = catch_unwind(|| {
+        let _scope = Scope::new().set("FACE_SCOPE", "3").unwrap();
         panic!("as a failing test");
     });
-    assert_eq!(mtsafe_env::var("FACE_SCOPE").as_deref(), Ok("before"));
+    assert!(failed.is_err() && restored());
+    let scope = Scope::new().set("FACE_SCOPE_NEW", "3").unwrap();
+    assert!(catch_unwind(|| scope.run(|| panic!("as a failing test"))).is_err() && restored());
+}
+
+/// One of many threads sets it, and all see what that one set.
+#[test]
+fn set_if_absent_is_one_step() {
+    for round in 0..200 {
+        let name = format!("FACE_ABSENT{}", round % 3);
+        mtsafe_env::remove_var(&name);
+        let one = |value: usize| {
+            mtsafe_env::set_var_if_absent(&name, value.to_string());
+            mtsafe_env::var(&name).unwrap()
+        };
+        let one = &one;
+        let found: Vec<_> = thread::scope(|threads| {
+            let threads: Vec<_> = (0..4).map(|value| threads.spawn(move || one(value))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(found.iter().all(|value| *value == found[0]), "{found:?}");
+    }
+    assert_eq!(mtsafe_env::try_set_var_if_absent("A=B", "").unwrap_err().reason(), Reason::NameHasEquals);
+    assert_eq!(mtsafe_env::try_set_var_if_absent("A", "\0").unwrap_err().reason(), Reason::ValueHasNul);
+}
+
+/// A panic is told at the line of the program that called.
+#[test]
+fn a_panic_names_the_caller() {
+    use std::panic::{set_hook, take_hook};
+    use std::sync::{Arc, Mutex};
+    // In a process of its own: the hook is everybody's, and `clear` clears.
+    if std::env::var_os("FACE_PANIC").is_none() {
+        return again("a_panic_names_the_caller", "FACE_PANIC");
+    }
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let seen = lines.clone();
+    set_hook(Box::new(move |info| seen.lock().unwrap().push(info.location().unwrap().file().to_owned())));
+    let calls: [fn(); 3] = [
+        || mtsafe_env::set_var("", ""),
+        || mtsafe_env::set_var_if_absent("", ""),
+        || mtsafe_env::remove_var(""),
+    ];
+    let failed = calls.map(|call| catch_unwind(call).is_err());
+    let _ = take_hook();
+    assert_eq!(failed, [true; 3]);
+    assert_eq!(*lines.lock().unwrap(), [file!(); 3]);
+    mtsafe_env::clear();
+    assert_eq!(mtsafe_env::vars_os().count(), 0);
+}
+
+/// Runs one test again, in a process of its own that has the variable `mark`.
+fn again(test: &str, mark: &str) {
+    let this = std::env::current_exe().unwrap();
+    let output = Command::new(this).args(["--exact", test, "--nocapture"]).env(mark, "1").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn a_snapshot_is_a_collection() {
+    let before = mtsafe_env::snapshot();
+    assert_eq!(before.len(), before.iter().count());
+    assert_eq!((&before).into_iter().count(), before.iter().rev().count());
+    let value = OsStr::from_bytes(b"\xff");
+    let now = Scope::new()
+        .set("FACE_SNAP", "1")
+        .unwrap()
+        .set("FACE_SNAP_BYTES", value)
+        .unwrap()
+        .run(mtsafe_env::snapshot);
+    assert_eq!(now.var("FACE_SNAP").as_deref(), Ok("1"));
+    assert_eq!(now.var("FACE_SNAP_NONE"), Err(VarError::NotPresent));
+    assert_eq!(now.var("FACE_SNAP_BYTES"), Err(VarError::NotUnicode(value.to_owned())));
+    assert!(now != before && now == now.clone() && !now.is_empty());
+    // The order does not count, and what has no name neither.
+    let environ = mtsafe_env::Environ::from(&now);
+    assert_eq!(environ.len(), now.len());
+    assert_eq!(environ.var("FACE_SNAP").as_deref(), Ok("1"));
+    let output = Command::new("/usr/bin/env").env_clear().envs(&now).output().unwrap();
+    assert!(output.stdout.split(|byte| *byte == b'\n').any(|line| line == b"FACE_SNAP=1"));
+}
+
+/// Pairs that an iterator brings are all set or none, and a bad one is told.
+#[test]
+fn a_batch_of_an_iterator_tells_of_bad_pairs() {
+    let batch: Batch = [("FACE_ITER_A", "1"), ("FACE_ITER_B", "2")].into_iter().collect();
+    batch.publish().unwrap();
+    assert_eq!(mtsafe_env::var("FACE_ITER_B").as_deref(), Ok("2"));
+    for (name, value, reason) in BAD {
+        let mut batch: Batch = [("FACE_ITER_A", "3"), (name, value)].into_iter().collect();
+        batch.extend([("=", "later")]);
+        let error = batch.publish().unwrap_err();
+        assert_eq!((error.name(), error.reason()), (OsStr::new(name), reason));
+        assert_eq!(mtsafe_env::var("FACE_ITER_A").as_deref(), Ok("1"));
+    }
+}
+
+/// `use mtsafe_env as env` and `use mtsafe_env::env` do for std's module, generic parameters and types included.
+#[test]
+fn it_is_a_drop_in_for_std() {
+    mod root {
+        use mtsafe_env as env;
+        pub(super) fn go() -> Result<String, env::VarError> {
+            env::set_var::<&str, String>("FACE_DROP_IN", "1".into());
+            let all: env::Vars = env::vars();
+            let os: env::VarsOs = env::vars_os();
+            assert!(all.count() <= os.count());
+            assert!(env::var_os::<&std::path::Path>("FACE_DROP_IN".as_ref()).is_some());
+            env::var::<&str>("FACE_DROP_IN")
+        }
+    }
+    mod whole {
+        use mtsafe_env::env::{self, VarError};
+        pub(super) fn go() -> Result<String, VarError> {
+            let _: (env::Args, env::ArgsOs) = (env::args(), env::args_os());
+            let joined = env::join_paths(env::split_paths("/a:/b")).unwrap();
+            assert_eq!(joined, "/a:/b");
+            assert!(env::temp_dir().is_absolute() && env::current_exe().is_ok());
+            env::remove_var::<&str>("FACE_DROP_IN");
+            env::var("FACE_DROP_IN")
+        }
+    }
+    assert_eq!(root::go().as_deref(), Ok("1"));
+    assert_eq!(whole::go(), Err(VarError::NotPresent));
 }
 
 #[test]
@@ -233,13 +289,13 @@ fn a_batch_is_all_or_nothing() {
                 .for_each(|round| mtsafe_env::set_var("FACE_OTHER", if round % 2 == 0 { "a" } else { "b" }));
         });
         while !writer.is_finished() {
-            let first = mtsafe_env::process::get(b"FACE_FIRST").unwrap();
-            let last = mtsafe_env::process::get(b"FACE_LAST").unwrap();
+            let first = mtsafe_env::process::get(b"FACE_FIRST").unwrap().unwrap();
+            let last = mtsafe_env::process::get(b"FACE_LAST").unwrap().unwrap();
             assert!(last >= first, "FACE_LAST={last:?} was read after FACE_FIRST={first:?}");
             let now = mtsafe_env::snapshot();
             assert_eq!(now.get("FACE_FIRST"), now.get("FACE_LAST"));
             assert!(now.get("FACE_ODD").is_some() != now.get("FACE_EVEN").is_some());
-            assert_eq!(mtsafe_env::process::get(b"FACE_STAYS"), Some(c"here"));
+            assert_eq!(mtsafe_env::process::get(b"FACE_STAYS"), Ok(Some(c"here")));
             // SAFETY: a C string; nobody takes the variable away.
             assert!(!unsafe { libc::getenv(c"FACE_STAYS".as_ptr()) }.is_null());
             assert_eq!(now.iter().filter(|(name, _)| *name == "FACE_STAYS").count(), 1);
@@ -251,18 +307,13 @@ fn a_batch_is_all_or_nothing() {
 #[test]
 fn batches_are_bounded() {
     if std::env::var_os("FACE_BATCHES").is_none() {
-        let this = std::env::current_exe().unwrap();
-        let mut child = Command::new(this);
-        let output =
-            child.args(["--exact", "batches_are_bounded"]).env("FACE_BATCHES", "1").output().unwrap();
-        assert!(output.status.success(), "{output:?}");
-        return;
+        return again("batches_are_bounded", "FACE_BATCHES");
     }
     let publish = |round: usize| {
         let mut batch = Batch::new();
         for i in 0..20 {
             let name = format!("FACE_BOUND{i}");
-            if (round + i).is_multiple_of(3) {
+            if (round + i) % 3 == 0 {
                 batch.remove(name).unwrap()
             } else {
                 batch.set(name, (round % 5).to_string()).unwrap()

@@ -6,7 +6,7 @@
 
 // A test harness has a libc and a panic handler of its own, and must keep them.
 #[cfg(not(test))]
-mtsafe_env_core::interpose!();
+mtsafe_env_core::interpose!(@six); // and nothing else is exported
 
 #[cfg(not(test))]
 mod runtime {

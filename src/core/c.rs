@@ -25,11 +25,31 @@ pub type ClearEnvFn = unsafe extern "C" fn() -> c_int;
 ///
 /// From then on everything in the process that calls `getenv`, `secure_getenv`, `setenv`, `putenv`, `unsetenv` or `clearenv`
 /// through the dynamic linker or was linked with it, `std::env` included, uses this implementation. Expand it once.
+///
+/// Whoever expands it twice is told by the compiler or the linker, in the words of a name that is then defined twice. `@six` leaves that
+/// name out: for a library that may export nothing but the six.
 #[macro_export]
 macro_rules! interpose {
     () => {
+        // Twice in one module: the compiler says so.
+        #[doc(hidden)]
+        #[allow(non_snake_case)]
+        mod mtsafe_env_interpose_is_expanded_twice__keep_it_in_the_executable_only {}
+
+        $crate::interpose! {
+            @six
+            // Twice in one program: the linker says so, or the compiler, if both are in one crate. Where only the first name that
+            // is there twice is reported, it must be this one: statics come before functions when modules are linked for
+            // link-time optimisation, and `_` comes before letters in the compiler. Beside the functions, so as to be in their object.
+            #[allow(non_upper_case_globals)]
+            #[unsafe(no_mangle)]
+            static _mtsafe_env_interpose_is_expanded_twice__keep_it_in_the_executable_only: u8 = 0;
+        }
+    };
+    (@six $($mark:item)?) => {
         #[cfg(not(miri))]
         const _: () = {
+            $($mark)?
             use $crate::c;
             // The signatures cannot drift: `c` checks these types against the `libc` crate.
             const _: [c::GetEnvFn; 2] = [getenv, secure_getenv];
@@ -119,12 +139,26 @@ pub unsafe fn setenv(name: *const c_char, value: *const c_char, overwrite: c_int
     if process::is_unbound() {
         return UNBOUND;
     }
-    result(match (name.is_null(), value.is_null()) {
+    let done = match (name.is_null(), value.is_null()) {
         // SAFETY: the caller's promise: strings.
         (false, false) => unsafe { process::set_c(name, CStr::from_ptr(value), overwrite != 0) },
-        (true, _) => Err(Error::InvalidName),
-        (_, true) => Err(Error::InvalidValue),
-    })
+        (true, _) => return result(Err(Error::InvalidName)),
+        (_, true) => return result(Err(Error::InvalidValue)),
+    };
+    match done {
+        Ok(()) => 0,
+        // SAFETY: the caller's promise: a string.
+        Err(error) => unsafe { setenv_refused(name, error) },
+    }
+}
+
+/// # Safety
+/// - `name` is a readable NUL-terminated string.
+#[cold]
+#[inline(never)]
+unsafe fn setenv_refused(name: *const c_char, error: Error) -> c_int {
+    // SAFETY: the caller's promise.
+    refused(unsafe { CStr::from_ptr(name) }.to_bytes(), error, &SETENV_ASKED)
 }
 
 /// `putenv(string)`: makes `string` itself the entry, or removes the variable if there is no `=` in it. 0, or -1 with `EINVAL`
@@ -145,30 +179,36 @@ pub unsafe fn putenv(string: *mut c_char) -> c_int {
     })
 }
 
-/// A name that no variable has, and so one that every `unsetenv` refuses with `EINVAL`. Ours refuses it with [`ANSWER`]: thus any
-/// copy of this code can tell whether the `unsetenv` it is linked to is of this kind. See `status` in `mtsafe-env`.
+/// A name that no variable has, and so one that every `setenv` and `unsetenv` refuses with `EINVAL`. Ours refuse it with [`ANSWER`]:
+/// thus any copy of this code can tell whether the functions that it is linked to are of this kind. (`putenv` is not asked: glibc's
+/// takes a string without a name.) See `status` in `mtsafe-env`.
 #[doc(hidden)]
 pub const QUESTION: &CStr = c"=mtsafe-env?";
-/// The `errno` for [`QUESTION`]. No other `unsetenv` has it.
+/// The `errno` for [`QUESTION`]. No other `setenv` or `unsetenv` has it.
 #[doc(hidden)]
 pub const ANSWER: c_int = libc::EALREADY;
+/// What [`interpose!`](crate::interpose) defines beside the functions: tells a copy in a library that it was expanded there.
+#[doc(hidden)]
+pub const MARK: &CStr = c"_mtsafe_env_interpose_is_expanded_twice__keep_it_in_the_executable_only";
 
-/// True if this very copy of the code was asked [`QUESTION`].
+/// True if both functions of this very copy of the code were asked [`QUESTION`].
 #[doc(hidden)]
 pub fn was_asked() -> bool {
-    // Relaxed: the asking thread reads its own store; nothing travels through it.
-    ASKED.load(Ordering::Relaxed) != 0
+    // Relaxed: the asking thread reads its own stores; nothing travels through them.
+    [&SETENV_ASKED, &UNSETENV_ASKED].iter().all(|asked| asked.load(Ordering::Relaxed) != 0)
 }
 
-static ASKED: AtomicU32 = AtomicU32::new(0);
+// Two words that are only stored to are left out of the preload library; a table of them is not.
+static SETENV_ASKED: AtomicU32 = AtomicU32::new(0);
+static UNSETENV_ASKED: AtomicU32 = AtomicU32::new(0);
 
-#[cold]
-fn refused(name: &[u8], error: Error) -> c_int {
+#[inline(always)]
+fn refused(name: &[u8], error: Error, asked: &AtomicU32) -> c_int {
     if name != QUESTION.to_bytes() {
         return result(Err(error));
     }
     // Relaxed: as in `was_asked`.
-    ASKED.store(1, Ordering::Relaxed);
+    asked.store(1, Ordering::Relaxed);
     set_errno(ANSWER);
     -1
 }
@@ -185,7 +225,7 @@ pub unsafe fn unsetenv(name: *const c_char) -> c_int {
     let Some(name) = (unsafe { bytes(name) }) else { return result(Err(Error::InvalidName)) };
     match process::unset(name) {
         Ok(()) => 0,
-        Err(error) => refused(name, error),
+        Err(error) => refused(name, error, &UNSETENV_ASKED),
     }
 }
 

@@ -252,7 +252,10 @@ fn lacks<const N: usize>(bytes: &[u8], ends: [u8; N]) -> bool {
     };
     // Whole words; the last one overlaps the one before.
     match bytes.last_chunk() {
-        Some(&last) => lacks(last) && bytes.chunks_exact(8).all(|word| word.try_into().is_ok_and(&lacks)),
+        Some(&last) => {
+            lacks(last)
+                && bytes.chunks_exact(8).all(|word| word.first_chunk().is_some_and(|&word| lacks(word)))
+        }
         None => bytes.iter().all(|byte| !ends.contains(byte)),
     }
 }

@@ -5,7 +5,7 @@
 //! What is unlinked is returned, to be retired: somebody may hold a snapshot.
 
 use crate::slot::{Head, Slot, own_slots};
-use crate::sync::{self, AtomicPtr, Ordering};
+use crate::sync::{self, AtomicPtr, Ordering, const_new};
 use core::alloc::Layout;
 use core::ffi::c_char;
 use core::ptr::{self, NonNull};
@@ -58,18 +58,15 @@ impl Memory {
     }
 }
 
-impl Default for Owned {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Owned {
+const_new! {
+    Owned,
     /// An empty list without memory.
     pub fn new() -> Owned {
         Owned { head: Head::new(), array: AtomicPtr::new(ptr::null_mut()) }
     }
+}
 
+impl Owned {
     /// The first slot, or null: what C reads as `char **`.
     pub fn first(&self) -> *const Slot {
         self.head.load()

@@ -1,7 +1,9 @@
 //! Builds what a test runs.
 
+#![allow(dead_code)] // each test file uses its part
+
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 /// A folder of this test binary's own, below the target directory.
 fn folder() -> &'static Path {
@@ -10,18 +12,21 @@ fn folder() -> &'static Path {
 
 /// Runs cargo in `directory` with its output in a folder of ours: the one it is running us from is locked, or must not change.
 pub(crate) fn cargo(directory: &Path, folder_name: &str, args: &[&str], rustflags: &str) -> PathBuf {
-    let target = folder().join(folder_name);
-    let status = Command::new(env!("CARGO"))
-        .current_dir(directory)
-        .args(args)
-        .arg("--target-dir")
-        .arg(&target)
+    let output = cargo_output(directory, folder_name, args, rustflags);
+    assert!(output.status.success(), "cargo {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    folder().join(folder_name)
+}
+
+/// The same, whatever comes of it.
+pub(crate) fn cargo_output(directory: &Path, folder_name: &str, args: &[&str], rustflags: &str) -> Output {
+    let mut command = Command::new(env!("CARGO"));
+    let (own, others) = args.split_at(args.iter().position(|arg| *arg == "--").unwrap_or(args.len()));
+    command.current_dir(directory).args(own).arg("--target-dir").arg(folder().join(folder_name)).args(others);
+    command
         .env("RUSTFLAGS", rustflags)
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .status()
-        .unwrap();
-    assert!(status.success(), "cargo {args:?}");
-    target
+        .env("CARGO_TERM_COLOR", "never");
+    command.output().unwrap()
 }
 
 /// Compiles C text into a shared library.

@@ -70,3 +70,82 @@ pub(crate) unsafe fn candidates(group: Group, below: usize, tag: u16, side: Side
     // SAFETY: the caller's promise.
     unsafe { machine::candidates(group, below, tag, side) & (!0 << (below * LANE)) }
 }
+
+#[cfg(all(test, not(any(loom, miri)), any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod tests {
+    use super::*;
+    use core::ptr;
+    use std::vec::Vec;
+
+    /// The forms that this machine has, and the one that every machine has, on random groups: few different pointers and tags, so that all
+    /// combinations are met; slots at every place in a cache line.
+    #[test]
+    fn every_form_finds_the_same_candidates() {
+        let mut state: u64 = 20_261_125;
+        let mut below = |end: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) as usize % end
+        };
+        #[repr(align(64))]
+        struct Tags([AtomicU16; GROUP]);
+        #[repr(align(64))]
+        struct Pointers([AtomicPtr<c_char>; 2 * GROUP]);
+        let pointer = |i: usize| ptr::without_provenance_mut::<c_char>(i << 32 | i);
+        for _ in 0..20_000 {
+            let start = below(8);
+            let slots = Pointers(core::array::from_fn(|_| AtomicPtr::new(pointer(below(3)))));
+            let shadows = Pointers(core::array::from_fn(|_| AtomicPtr::new(pointer(below(3)))));
+            let tags = Tags(core::array::from_fn(|_| AtomicU16::new(below(3) as u16)));
+            let (tag, skipped) = (below(3) as u16, below(GROUP));
+            let found = |wider: bool| {
+                let group = Group {
+                    slots: slots.0[start..].as_ptr(),
+                    shadows: shadows.0.as_ptr(),
+                    tags: tags.0.as_ptr(),
+                    wider,
+                };
+                // SAFETY: as many of each.
+                let lanes = unsafe { candidates(group, skipped, tag, Side::Reader) };
+                (0..GROUP).filter(|lane| lanes >> (lane * LANE) & !(!0 << LANE) != 0).collect::<Vec<_>>()
+            };
+            let mut portably = Vec::new();
+            for first in (0..GROUP).step_by(portable::GROUP) {
+                let group = Group {
+                    slots: slots.0[start + first..].as_ptr(),
+                    shadows: shadows.0[first..].as_ptr(),
+                    tags: tags.0[first..].as_ptr(),
+                    wider: portable::has_wider(),
+                };
+                // SAFETY: as many of each.
+                let lanes = unsafe { portable::candidates(group, 0, tag, Side::Reader) };
+                let lane = |i: usize| lanes >> (i * portable::LANE) & !(!0 << portable::LANE) != 0;
+                portably.extend((0..portable::GROUP).filter(|&i| lane(i)).map(|i| first + i));
+            }
+            portably.retain(|&lane| lane >= skipped);
+            assert_eq!(found(false), portably);
+            if has_wider() {
+                assert_eq!(found(true), portably);
+            }
+        }
+    }
+
+    /// Words and ends of chunks, byte by byte.
+    #[test]
+    fn every_form_reads_the_same_bytes() {
+        let bytes: Vec<u8> = (0..=255u8).chain(std::iter::repeat_n(b'=', 16)).chain([0; 32]).collect();
+        for i in 0..bytes.len() - 24 {
+            let at = bytes[i..].as_ptr();
+            // SAFETY: 24 bytes follow.
+            unsafe {
+                assert_eq!(word(at), portable::word(at));
+                let chunk = at.map_addr(|addr| addr.next_multiple_of(CHUNK));
+                let by_byte = |lane: usize| portable::ends(chunk.add(lane)) != 0;
+                let ends: u64 = ends(chunk).into();
+                for lane in 0..CHUNK.min(8) {
+                    assert_eq!(ends >> (lane * BITS) & !(!0 << BITS) != 0, by_byte(lane));
+                }
+            }
+        }
+        assert_eq!((portable::CHUNK, portable::BITS), (1, 1));
+    }
+}

@@ -2,7 +2,7 @@
 
 use super::{Group, Lanes, Side};
 use core::arch::asm;
-use core::arch::x86_64::{__cpuid, __cpuid_count, __m128i, _mm_set1_epi8, _mm_set1_epi16, _mm_setzero_si128};
+use core::arch::x86_64::{__cpuid_count, __m128i, _mm_set1_epi8, _mm_set1_epi16, _mm_setzero_si128};
 
 pub(crate) const CHUNK: usize = 16;
 pub(crate) const BITS: usize = 1;
@@ -85,8 +85,11 @@ pub(crate) fn has_wider() -> bool {
     const AVX_AND_XGETBV: u32 = 1 << 28 | 1 << 27;
     const AVX2: u32 = 1 << 5;
     const XMM_AND_YMM: u32 = 1 << 2 | 1 << 1;
+    #[allow(unused_unsafe)] // safe functions in newer compilers
+    // SAFETY: every x86-64 has the instruction.
+    let feature = |leaf| unsafe { __cpuid_count(leaf, 0) };
     // Processors with AVX have leaf 13, and so leaf 7. Two questions, not three: see `has_wider` outside.
-    if __cpuid(1).ecx & AVX_AND_XGETBV != AVX_AND_XGETBV || __cpuid_count(7, 0).ebx & AVX2 == 0 {
+    if feature(1).ecx & AVX_AND_XGETBV != AVX_AND_XGETBV || feature(7).ebx & AVX2 == 0 {
         return false;
     }
     let saved: u32;
