@@ -33,6 +33,8 @@ pub(crate) struct Backtrace {
     pub(crate) threads: Vec<Thread>,
     /// `SIGSEGV` and the like, as far as they are named.
     pub(crate) signal: Option<&'static str>,
+    /// The program printed it from a handler of its own, whose frames come first.
+    pub(crate) printed: bool,
     /// Threads have titles: the text shows more than the one that crashed.
     pub(crate) titled: bool,
 }
@@ -64,6 +66,7 @@ impl Backtrace {
                 continue;
             }
             let Some((number, frame)) = frame(line, go) else { continue };
+            trace.printed |= !frame.python && !line.trim_start().starts_with(['#', '*', 'f']);
             // gdb and others print one thread after the other without a title, each beginning with #0.
             let fresh = trace.threads.is_empty()
                 || (number == Some(0)

@@ -339,7 +339,7 @@ fn judge(trace: &Backtrace, libc: Libc) -> Finding {
         python(&mut finding, thread);
         return finding;
     }
-    let at = where_it_crashed(&thread.frames);
+    let at = where_it_crashed(&thread.frames, trace.printed);
     let frames = &thread.frames[at..];
     let Some(top) = frames.first() else {
         finding.why = "the backtrace has no frame in it".into();
@@ -468,6 +468,21 @@ fn no_reader(finding: &mut Finding, trace: &Backtrace, frames: &[Frame]) {
         finding.sure = Sure::Unsure;
         finding.why = format!("it crashed in C, called by {}, which reads the environment", named(caller));
         finding.advice = MORE;
+    } else if top.function == "runtime.cgocall" {
+        finding.sure = Sure::Unsure;
+        finding.why = "it crashed in C, which Go does not show".into();
+        finding.advice =
+            "run it with GOTRACEBACK=crash and give the core file; then mtsafe-env COMMAND for some days";
+    } else if role(top) == Role::Bytes && !trace.titled {
+        finding.sure = Sure::Unsure;
+        finding.why =
+            format!("{} crashed, and the backtrace does not show what other threads did", named(top));
+        finding.advice = MORE;
+    } else if matches!(finding.libc, Libc::Musl(_)) && finding.writer.is_some() {
+        finding.sure = Sure::Unsure;
+        finding.why =
+            "another thread was changing the environment, and musl's heap is damaged when two do".into();
+        finding.advice = MORE;
     } else if role(top) == Role::Bytes && finding.writer.is_some() {
         finding.sure = Sure::Unsure;
         finding.why = format!(
@@ -541,7 +556,7 @@ fn python(finding: &mut Finding, thread: &Thread) {
 }
 
 /// The frame where it crashed: behind those of a handler that told of it, if there are any.
-fn where_it_crashed(frames: &[Frame]) -> usize {
+fn where_it_crashed(frames: &[Frame], printed: bool) -> usize {
     let is_reader = |frame: &Frame| matches!(role(frame), Role::Getenv | Role::Walker);
     // The crash itself, inside a handler that was interrupted by nothing.
     if frames.first().is_some_and(is_reader)
@@ -559,7 +574,7 @@ fn where_it_crashed(frames: &[Frame]) -> usize {
             || frame.function == "killpg"
             || (frame.function.is_empty() && (in_libc(frame) || frame.module.is_empty()))
     });
-    if let Some(gate) = gate.filter(|gate| (1..frames.len() - 1).contains(gate)) {
+    if let Some(gate) = gate.filter(|gate| printed && (1..frames.len() - 1).contains(gate)) {
         return gate + 1;
     }
     frames.iter().position(|frame| role(frame) != Role::Reporter).unwrap_or(0)
