@@ -639,9 +639,10 @@ fn in_thread(frame: &Frame, thread: &Thread) -> String {
     if title.is_empty() { named(frame) } else { format!("{} in {title}", named(frame)) }
 }
 
-/// The name that was asked for, where the arguments show it.
+/// The name that was asked for, where the arguments show it. glibc's `getenv` counts its argument up by two letters before it looks.
 fn quoted_name(frame: &Frame) -> Option<String> {
     let (_, rest) = frame.arguments.split_once('"')?;
     let (name, _) = rest.split_once('"')?;
-    (name.len() < 100).then(|| name.into())
+    let shown = !name.is_empty() && name.len() < 100;
+    shown.then(|| if frame.function == "__GI_getenv" { format!("a name in {name}") } else { name.into() })
 }
