@@ -63,7 +63,11 @@ mod runtime {
 
     const fn padded<const BYTES: usize>(text: &str) -> [u8; BYTES] {
         let mut bytes = [0; BYTES];
-        bytes.split_at_mut(text.len()).0.copy_from_slice(text.as_bytes());
+        let mut i = 0;
+        while i < text.len() {
+            bytes[i] = text.as_bytes()[i];
+            i += 1;
+        }
         bytes
     }
 

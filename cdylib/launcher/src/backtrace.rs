@@ -58,10 +58,9 @@ impl Backtrace {
                 trace.threads.push(thread);
                 continue;
             }
-            if let Some(place) = trimmed.strip_prefix("at ")
-                && let Some(frame) = trace.threads.last_mut().and_then(|thread| thread.frames.last_mut())
-                && frame.source.is_empty()
-            {
+            let place = trimmed.strip_prefix("at ");
+            let last = trace.threads.last_mut().and_then(|thread| thread.frames.last_mut());
+            if let (Some(place), Some(frame)) = (place, last.filter(|frame| frame.source.is_empty())) {
                 frame.source = place.split(':').next().unwrap_or_default().into(); // Rust: on a line of its own
                 continue;
             }
@@ -79,11 +78,9 @@ impl Backtrace {
             }
         }
         trace.threads.retain(|thread| !thread.frames.is_empty());
-        if let Some(number) = current_number
-            && !trace.threads.iter().any(|thread| thread.current)
-        {
+        if !trace.threads.iter().any(|thread| thread.current) {
             for thread in &mut trace.threads {
-                thread.current = thread.number == Some(number);
+                thread.current = current_number.is_some() && thread.number == current_number;
             }
         }
         trace

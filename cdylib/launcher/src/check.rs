@@ -172,7 +172,7 @@ fn word(verdict: Verdict) -> &'static str {
 
 /// `123 nginx: protected; glibc 2.36, which needs it; /usr/lib/libmtsafe_env_preload.so 0.2.0; 4 threads`
 fn as_text(pid: u32, report: &Report) -> String {
-    let name = report.program.file_name().unwrap_or_default().display();
+    let name = report.program.file_name().unwrap_or_default().to_string_lossy();
     let verdict = if report.verdict == Verdict::Unprotected { "NOT protected" } else { word(report.verdict) };
     let mut text = format!("{pid} {name}: {verdict}");
     if !report.reason.is_empty() {

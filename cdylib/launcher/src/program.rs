@@ -190,13 +190,13 @@ impl Program {
                 format!("{name} asks for {loader}, which is neither glibc nor musl: it may not be protected"),
             );
         }
-        if let Some(runtime) = elf
+        let runtime = elf
             .needed
             .iter()
-            .find(|library| library.starts_with("libasan.so") || library.starts_with("libclang_rt.asan"))
-            && !env::var_os("ASAN_OPTIONS")
-                .is_some_and(|options| options.to_string_lossy().contains("verify_asan_link_order=0"))
-        {
+            .find(|library| library.starts_with("libasan.so") || library.starts_with("libclang_rt.asan"));
+        let allowed = env::var_os("ASAN_OPTIONS")
+            .is_some_and(|options| options.to_string_lossy().contains("verify_asan_link_order=0"));
+        if let Some(runtime) = runtime.filter(|_| !allowed) {
             return obstacle(
                 "asan",
                 format!(

@@ -119,10 +119,11 @@ fn status(options: &Options) -> Result<u8, Failure> {
     let file = outside(&options.root, Path::new(first));
     match elf::read(&file) {
         Ok(Elf { ours: Some(version), .. }) => {
-            writeln!(out, "enabled: {} {version}", first.display()).map_err(Failure::output)?
+            writeln!(out, "enabled: {} {version}", Path::new(first).display()).map_err(Failure::output)?
         }
         _ => {
-            writeln!(out, "enabled, and broken: there is no {}", first.display()).map_err(Failure::output)?;
+            writeln!(out, "enabled, and broken: there is no {}", Path::new(first).display())
+                .map_err(Failure::output)?;
             return Ok(NO);
         }
     }
@@ -323,10 +324,9 @@ fn loaders(root: &Path) -> Vec<(PathBuf, Elf)> {
             if Libc::of_loader(&path.to_string_lossy()) == Libc::Unknown {
                 continue;
             }
-            // An absolute link leads out of an image: its name says enough, if the file cannot be read.
-            if let Ok(elf) = elf::read(&root.join(&path))
-                && !found.iter().any(|(_, other)| other.kind == elf.kind && other.loader == elf.loader)
-            {
+            // An absolute link leads out of an image, to a file of the same kind.
+            let Ok(elf) = elf::read(&root.join(&path)) else { continue };
+            if !found.iter().any(|(other, _)| other.file_name() == path.file_name()) {
                 found.push((path, elf));
             }
         }
