@@ -281,6 +281,9 @@ fn other_preloads_stay_and_call_ours() {
     assert_eq!(value(""), ours);
     assert_eq!(value(&innocent), format!("{ours}:{innocent}"));
     assert_eq!(value(&format!(":{other} ")), format!("{other}:{ours}"));
+    let mut bare = mtsafe_env(&["printenv", "LD_PRELOAD"]);
+    bare.env("LD_PRELOAD", "libother.so").env("LD_LIBRARY_PATH", &folder);
+    assert_eq!(output(bare).1.trim_end(), format!("libother.so:{ours}"));
     // Another copy, and ourselves: named once.
     let copy = library().display();
     assert_eq!(value(&format!("{copy}:{ours}:{innocent}")), format!("{ours}:{innocent}"));

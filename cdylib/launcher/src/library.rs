@@ -2,7 +2,7 @@
 
 use crate::elf::{self, Elf, Kind};
 use crate::failure::Failure;
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{CStr, CString, OsStr, OsString, c_char};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
@@ -42,10 +42,8 @@ pub(crate) fn find(given: Option<&OsStr>) -> Result<Vec<Library>, Failure> {
     if let Some(path) = given {
         return Ok(vec![open(Path::new(path))?]);
     }
-    let program = env::current_exe().map_err(|error| {
-        Failure::new(format!(
-            "cannot tell where this program is ({error}): name the library with --library FILE"
-        ))
+    let program = this_program().ok_or_else(|| {
+        Failure::new("cannot tell where this program is: name the library with --library FILE")
     })?;
     let here = program.parent().unwrap_or(Path::new("/"));
     let mut found = Vec::new();
@@ -69,6 +67,17 @@ pub(crate) fn find(given: Option<&OsStr>) -> Result<Vec<Library>, Failure> {
             here.display()
         ))),
     }
+}
+
+/// The file of this program; without `/proc` by the name that it was started with.
+fn this_program() -> Option<PathBuf> {
+    env::current_exe().ok().or_else(|| {
+        // SAFETY: only a number is passed.
+        let name = unsafe { libc::getauxval(libc::AT_EXECFN) } as *const c_char;
+        // SAFETY: the kernel put a C string there, which lives as long as the process.
+        let name = (!name.is_null()).then(|| unsafe { CStr::from_ptr(name) })?;
+        fs::canonicalize(OsStr::from_bytes(name.to_bytes())).ok()
+    })
 }
 
 /// The library for programs of this kind.
@@ -143,11 +152,22 @@ pub(crate) fn replaces_ours(element: &OsStr) -> bool {
     if element.as_bytes().contains(&b'/') {
         return look(&expanded(element));
     }
-    // A bare name: the dynamic linker searches it. The usual folders are enough to know the usual preloads.
-    ["/lib", "/usr/lib", "/lib64", "/usr/lib64", "/usr/local/lib"]
-        .iter()
-        .flat_map(|folder| [PathBuf::from(folder), Path::new(folder).join(multiarch())])
+    // A bare name: the dynamic linker searches it.
+    let searched = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+    let usual = ["/lib", "/usr/lib", "/lib64", "/usr/lib64", "/usr/local/lib"];
+    env::split_paths(&searched)
+        .chain(configured_folders())
+        .chain(usual.iter().flat_map(|folder| [PathBuf::from(folder), Path::new(folder).join(multiarch())]))
         .any(|folder| look(&folder.join(element)))
+}
+
+/// Folders of `ldconfig`: fakeroot's and fakechroot's are there.
+fn configured_folders() -> impl Iterator<Item = PathBuf> {
+    let files = fs::read_dir("/etc/ld.so.conf.d").into_iter().flatten().flatten().map(|entry| entry.path());
+    let lines = |file| fs::read_to_string(file).unwrap_or_default(); // no such file: no folders
+    files.flat_map(move |file| {
+        lines(file).lines().filter(|line| line.starts_with('/')).map(PathBuf::from).collect::<Vec<_>>()
+    })
 }
 
 /// glibc's `$LIB`, as it is for programs of our own class.
