@@ -61,10 +61,10 @@ fn differential(libc: Libc, library: &Path) {
 
 /// A program linked with the library: its children need no `LD_PRELOAD`, so that their environment can be empty.
 fn inherited(libc: Libc, rounds: &str) {
-    // The library names glibc's symbol versions, which the linker does not find in another libc. The loader does not ask for them.
-    // Some builds of the compiler give the library a name without its folder.
-    let folder = format!("-Wl,-rpath,{}", library().parent().expect("a folder").display());
-    let arguments = [library().as_os_str(), OsStr::new("-Wl,--allow-shlib-undefined"), OsStr::new(&folder)];
+    // It is named by its soname, without a folder: the program says where to look.
+    let folder = library().parent().expect("it lies in a folder").display().to_string();
+    let search = format!("-Wl,-rpath,{folder}");
+    let arguments = [library().as_os_str(), OsStr::new(&search), OsStr::new("-Wl,--allow-shlib-undefined")];
     check_program(&compile(libc, "inherited", &arguments), &[rounds], LIMIT);
 }
 

@@ -197,6 +197,38 @@ fn it_is_small_and_stripped() {
     });
 }
 
+/// One name for all versions, since the interface is libc's; and a note that tells them apart.
+#[test]
+fn it_says_its_name_and_version() {
+    with_library(|elf, bytes| {
+        let endian = elf.endian();
+        let sections = elf.elf_section_table();
+        let (entries, strings) =
+            sections.dynamic(endian, bytes).expect("readable").expect("a dynamic section");
+        let strings = sections.strings(endian, bytes, strings).expect("its strings");
+        let soname = entries
+            .iter()
+            .find(|entry| entry.d_tag(endian) == u64::from(elf::DT_SONAME))
+            .map(|entry| entry.string(endian, strings).expect("a name"));
+        assert_eq!(soname, Some(LIBRARY.as_bytes()));
+
+        let headers = FileHeader64::<Endianness>::parse(bytes)
+            .and_then(|header| header.program_headers(endian, bytes))
+            .expect("program headers");
+        let mut notes = headers.iter().filter_map(|header| header.notes(endian, bytes).expect("readable"));
+        let version = notes.find_map(|mut notes| {
+            while let Some(note) = notes.next().expect("readable") {
+                if note.name() == b"mtsafe_env" {
+                    return Some(note.desc().to_vec());
+                }
+            }
+            None
+        });
+        let wanted = concat!("mtsafe_env ", env!("CARGO_PKG_VERSION"), "\0");
+        assert_eq!(version.as_deref(), Some(wanted.as_bytes()));
+    });
+}
+
 /// The state lies on whole pages of its own, for the advice that wipes them in a child, and takes no room in the file. Besides the reserve
 /// it is three: readers' words, writers' words, and those that are wiped; and one word that is on none of them.
 #[test]
