@@ -81,6 +81,8 @@ pub struct Header {
     pub direct: AtomicU64,
     /// Most threads that lived at a change.
     pub most_threads: AtomicU32,
+    /// Beginnings and ends of changes while more than one thread lived: the time by which reads are compared with changes.
+    pub events: AtomicU32,
     /// Next [`Change`], [`Stack`] and [`Module`]; may exceed their number.
     pub next_change: AtomicU32,
     /// See `next_change`.
@@ -125,7 +127,7 @@ pub struct Site {
     pub reads: AtomicU64,
     /// Address that the call returns to.
     pub address: AtomicU64,
-    /// Changes while threads ran, of the whole process, at the first read here ...
+    /// [`Header::events`] at the first read here ...
     pub first: AtomicU32,
     /// ... and at the last.
     pub last: AtomicU32,

@@ -304,7 +304,9 @@ pub(crate) fn take(file: &File, part: Part) -> Option<usize> {
         Part::Changes => {
             (&header.next_change, layout::CHANGES, 256, offset_of!(File, changes), size_of::<Change>())
         }
-        Part::Stacks => (&header.next_stack, layout::STACKS, 16, offset_of!(File, stacks), size_of::<Stack>()),
+        Part::Stacks => {
+            (&header.next_stack, layout::STACKS, 16, offset_of!(File, stacks), size_of::<Stack>())
+        }
     };
     // Relaxed: a count; what belongs to it is the caller's.
     if next.load(Ordering::Relaxed) as usize >= most {

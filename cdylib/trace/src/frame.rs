@@ -41,10 +41,18 @@ impl Frame {
     /// Stores the registers by their DWARF numbers.
     pub(crate) fn store(&self, stack: &layout::Stack) {
         // Relaxed: see the layout's documentation.
-        let store = |number: usize, value: usize| stack.registers[number].store(value as u64, Ordering::Relaxed);
+        let store =
+            |number: usize, value: usize| stack.registers[number].store(value as u64, Ordering::Relaxed);
         #[cfg(target_arch = "x86_64")]
         {
-            let kept = [(3, self.rbx), (6, self.rbp), (12, self.r12), (13, self.r13), (14, self.r14), (15, self.r15)];
+            let kept = [
+                (3, self.rbx),
+                (6, self.rbp),
+                (12, self.r12),
+                (13, self.r13),
+                (14, self.r14),
+                (15, self.r15),
+            ];
             kept.into_iter().for_each(|(number, value)| store(number, value));
             store(layout::X86_64_STACK_POINTER, self.stack_pointer());
             store(layout::X86_64_RETURN_ADDRESS, self.return_address);

@@ -10,7 +10,11 @@
 #![cfg_attr(not(test), no_std)]
 #![cfg(not(test))]
 
-#[cfg(not(all(target_os = "linux", target_pointer_width = "64", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+#[cfg(not(all(
+    target_os = "linux",
+    target_pointer_width = "64",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
 compile_error!("the tracer saves registers and walks tables of x86-64 and aarch64 Linux");
 
 mod exports;

@@ -50,7 +50,8 @@ pub(crate) fn look(thread: u32, name: Option<&[u8]>) -> Found {
             found.slots = (found.slots.rotate_left(5) ^ entry as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         }
         if let Some(name) = name.filter(|_| found.entry == 0) {
-            found.entry = entries.chunks(ENTRIES).find_map(|entries| entry(thread, entries, name)).unwrap_or(0);
+            found.entry =
+                entries.chunks(ENTRIES).find_map(|entries| entry(thread, entries, name)).unwrap_or(0);
         }
         found.length += entries.len();
         if length.is_some() {

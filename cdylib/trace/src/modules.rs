@@ -75,7 +75,8 @@ pub(crate) fn scan(file: &File, now: u64) {
 fn line(file: &File, line: &[u8]) {
     let mut fields = line.splitn(6, |&byte| byte == b' ');
     let mut field = || fields.next().unwrap_or_default();
-    let (range, flags, offset, _device, _inode, path) = (field(), field(), field(), field(), field(), field());
+    let (range, flags, offset, _device, _inode, path) =
+        (field(), field(), field(), field(), field(), field());
     if flags.get(2) != Some(&b'x') {
         return;
     }

@@ -167,9 +167,8 @@ impl Symbols {
                 }
                 return None;
             }
-            let hash = name
-                .bytes()
-                .fold(5381u32, |hash, byte| hash.wrapping_mul(33).wrapping_add(u32::from(byte)));
+            let hash =
+                name.bytes().fold(5381u32, |hash, byte| hash.wrapping_mul(33).wrapping_add(u32::from(byte)));
             let (buckets, first, filter) = (*self.gnu, *self.gnu.add(1), *self.gnu.add(2));
             let bucket = self.gnu.add(4 + filter as usize * 2);
             let chain = bucket.add(buckets as usize);
@@ -205,7 +204,8 @@ impl Symbols {
             let symbol = &*self.symbols.add(index);
             let hidden = !self.versions.is_null() && *self.versions.add(index) & HIDDEN != 0;
             let function = symbol.st_info & 0xf == STT_FUNC && symbol.st_shndx != 0;
-            let same = || CStr::from_ptr(self.names.add(symbol.st_name as usize)).to_bytes() == name.as_bytes();
+            let same =
+                || CStr::from_ptr(self.names.add(symbol.st_name as usize)).to_bytes() == name.as_bytes();
             (function && !hidden && same()).then(|| self.base + symbol.st_value as usize)
         }
     }

@@ -42,9 +42,9 @@ pub(crate) fn read(file: &File, frame: &Frame, function: u32) {
         site = &file.sites[index % layout::SITES];
     }
     site.reads.fetch_add(1, Ordering::Relaxed);
-    let changes = header.threaded.load(Ordering::Relaxed) as u32;
-    if site.last.load(Ordering::Relaxed) != changes {
-        site.last.store(changes, Ordering::Relaxed);
+    let events = header.events.load(Ordering::Relaxed);
+    if site.last.load(Ordering::Relaxed) != events {
+        site.last.store(events, Ordering::Relaxed);
     }
     // Relaxed: whoever has a change under way will look itself.
     let now = environ().map_or(0, |environ| environ.load(Ordering::Relaxed).addr()) as u64;
@@ -65,9 +65,9 @@ fn begin(file: &File, site: &Site, key: u64, frame: &Frame, function: u32) -> bo
     site.function.store(function, Ordering::Relaxed);
     site.thread.store(sys::thread_id(), Ordering::Relaxed);
     put(&site.name, &sys::thread_name());
-    let changes = file.header.threaded.load(Ordering::Relaxed) as u32;
-    site.first.store(changes, Ordering::Relaxed);
-    site.last.store(changes, Ordering::Relaxed);
+    let events = file.header.events.load(Ordering::Relaxed);
+    site.first.store(events, Ordering::Relaxed);
+    site.last.store(events, Ordering::Relaxed);
     site.place.store(place(file, mix(address, u64::from(function)), frame, function), Ordering::Relaxed);
     true
 }
@@ -135,7 +135,9 @@ fn callers(file: &File, frame: &Frame) -> u64 {
     let mut key = frame.return_address() as u64;
     for &word in words[..length].iter().filter(|&&word| word > 0xffff) {
         if !last.is_some_and(|module| modules::contains(module, word)) {
-            let Some(module) = modules.iter().find(|module| modules::contains(module, word)) else { continue };
+            let Some(module) = modules.iter().find(|module| modules::contains(module, word)) else {
+                continue;
+            };
             last = Some(module);
         }
         key = mix(key, word);
@@ -236,7 +238,10 @@ pub(crate) fn change(file: &File, frame: &Frame, asked: &Asked<'_>, make: impl F
     if beside && file::stop_at_first() {
         stop();
     }
+    // Relaxed: counts.
+    header.events.fetch_add(beside.into(), Ordering::Relaxed);
     let result = make();
+    header.events.fetch_add(beside.into(), Ordering::Relaxed);
     if let Some(record) = record {
         // Relaxed: see the layout's documentation.
         record.result.store(result, Ordering::Relaxed);

@@ -49,9 +49,7 @@ pub(crate) fn close(file: Answer) {
 /// Bytes read; negative: an error.
 pub(crate) fn read(file: Answer, into: &mut [u8]) -> Answer {
     // SAFETY: the kernel writes into the slice.
-    unsafe {
-        call(libc::SYS_read, [file.cast_unsigned(), into.as_mut_ptr().addr(), into.len(), 0, 0, 0])
-    }
+    unsafe { call(libc::SYS_read, [file.cast_unsigned(), into.as_mut_ptr().addr(), into.len(), 0, 0, 0]) }
 }
 
 pub(crate) fn unlink(path: &CStr) {
@@ -79,8 +77,7 @@ pub(crate) fn map(file: Option<Answer>, bytes: usize) -> usize {
     };
     let protection = (libc::PROT_READ | libc::PROT_WRITE) as usize;
     // SAFETY: a new mapping where there is none.
-    let at =
-        unsafe { call(libc::SYS_mmap, [0, bytes, protection, flags as usize, file.cast_unsigned(), 0]) };
+    let at = unsafe { call(libc::SYS_mmap, [0, bytes, protection, flags as usize, file.cast_unsigned(), 0]) };
     if (-4095..0).contains(&at) { 0 } else { at.cast_unsigned() }
 }
 
@@ -120,14 +117,7 @@ pub(crate) fn now() -> u64 {
     let mut time = [0u64; 2];
     // SAFETY: the kernel writes the two words.
     unsafe {
-        call(libc::SYS_clock_gettime, [
-            libc::CLOCK_MONOTONIC as usize,
-            time.as_mut_ptr().addr(),
-            0,
-            0,
-            0,
-            0,
-        ])
+        call(libc::SYS_clock_gettime, [libc::CLOCK_MONOTONIC as usize, time.as_mut_ptr().addr(), 0, 0, 0, 0])
     };
     time[0] * 1_000_000_000 + time[1]
 }
@@ -156,14 +146,7 @@ pub(crate) fn links(path: &CStr) -> Option<u64> {
 pub(crate) fn entries(directory: Answer, into: &mut [u8]) -> Answer {
     // SAFETY: the kernel writes into the slice.
     unsafe {
-        call(libc::SYS_getdents64, [
-            directory.cast_unsigned(),
-            into.as_mut_ptr().addr(),
-            into.len(),
-            0,
-            0,
-            0,
-        ])
+        call(libc::SYS_getdents64, [directory.cast_unsigned(), into.as_mut_ptr().addr(), into.len(), 0, 0, 0])
     }
 }
 

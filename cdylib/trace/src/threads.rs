@@ -42,7 +42,8 @@ pub(crate) fn count(file: &File, own: u32) -> u32 {
         }
         // Of each entry: 8 bytes inode, 8 offset, 2 length, 1 kind, the name.
         let mut rest = &entries[..length.cast_unsigned()];
-        while let Some(size) = rest.get(16..18).map(|size| usize::from(u16::from_ne_bytes([size[0], size[1]])))
+        while let Some(size) =
+            rest.get(16..18).map(|size| usize::from(u16::from_ne_bytes([size[0], size[1]])))
         {
             let (Some(name), Some(behind)) = (rest.get(19..size), rest.get(size..)) else { break };
             let thread = number(name) as u32; // 0 for "." and ".."
