@@ -142,6 +142,7 @@ fn place(place: &Place) -> Json {
         ("crashes_here", place.crashes.into()),
         ("crashes_glibc_before_2_41", place.crashes_old_glibc.into()),
         ("crashes_musl", place.crashes_musl.into()),
+        ("python", list(&place.script, frame)),
         ("stack", list(&place.stack, frame)),
         (
             "events",

@@ -68,6 +68,12 @@ impl Recording {
         self.file.changes.iter().take(used).filter(|change| number(&change.time) != 0)
     }
 
+    /// The lines of an interpreter that an index and 1 stands for.
+    pub(crate) fn script(&self, index_and_1: u32) -> Option<String> {
+        let script = self.file.scripts.get((index_and_1 as usize).checked_sub(1)?)?;
+        (number(&script.key) != 0).then(|| text(&script.text))
+    }
+
     /// The stack that an index and 1 stands for.
     pub(crate) fn stack(&self, index_and_1: u32) -> Option<&layout::Stack> {
         self.file

@@ -55,6 +55,8 @@ pub(crate) struct Process {
 pub(crate) struct Place {
     pub(crate) function: &'static str,
     pub(crate) stack: Vec<Frame>,
+    /// What a Python interpreter ran: function, file and line; no addresses.
+    pub(crate) script: Vec<Frame>,
     /// Changes from here while more than one thread lived; 0 in `Process::alone`, which counts all.
     pub(crate) threaded: u64,
     pub(crate) changes: u64,
@@ -140,7 +142,11 @@ impl Place {
 }
 
 /// The frame that somebody wrote who can change it: the first that is neither libc's nor a language's own.
-pub(crate) fn culprit(stack: &[Frame]) -> Option<&Frame> {
+pub(crate) fn culprit<'a>(script: &'a [Frame], stack: &'a [Frame]) -> Option<&'a Frame> {
+    let python = |frame: &&Frame| !["os.py", "<frozen os>"].contains(&frame.module_name());
+    if let Some(frame) = script.iter().find(python).filter(|_| !in_extension(stack)) {
+        return Some(frame);
+    }
     let own = |frame: &&Frame| {
         let module = frame.module_name();
         let libc = ["libc.", "libc-", "ld-", "libstdc++.", "libpython", "python"];
@@ -150,6 +156,25 @@ pub(crate) fn culprit(stack: &[Frame]) -> Option<&Frame> {
             && !std.iter().any(|start| function.starts_with(start))
     };
     stack.iter().find(own).or(stack.first())
+}
+
+/// True if the call came from a library that the interpreter called: the fault is there rather than in the script.
+fn in_extension(stack: &[Frame]) -> bool {
+    let interpreter = |frame: &Frame| {
+        frame.module_name().starts_with("libpython") || frame.module_name().starts_with("python")
+    };
+    !stack.first().is_none_or(interpreter)
+}
+
+/// The lines `  File "FILE", line NUMBER in FUNCTION` of a traceback.
+fn script_frames(text: &str) -> Vec<Frame> {
+    let line = |line: &str| {
+        let (file, rest) = line.trim_start().strip_prefix("File \"")?.rsplit_once("\", line ")?;
+        let (number, function) = rest.split_once(" in ")?;
+        let location = Some((file.to_owned(), number.parse().unwrap_or(0)));
+        Some(Frame { module: file.into(), function: Some(function.into()), location, ..Frame::default() })
+    };
+    text.lines().filter_map(line).collect()
 }
 
 impl Report {
@@ -293,31 +318,35 @@ fn changes(
 ) {
     let mut events = events(recording);
     // Stacks that differ only in what an old call left on them are one place.
-    let mut places: HashMap<(u32, Vec<Frame>), Place> = HashMap::new();
+    let mut places: HashMap<(u32, Vec<Frame>, Vec<Frame>), Place> = HashMap::new();
     for (index, place) in recording.places().iter().enumerate() {
         let (function, changes) = (small(&place.function), number(&place.changes));
         if changes == 0 || function >= layout::GETENV {
             continue;
         }
         let stack = unwind::stack(recording, mappings, symbols, small(&place.stack), number(&place.address));
-        let found = places.entry((function, stack)).or_insert_with_key(|(function, stack)| Place {
-            function: FUNCTIONS[*function as usize],
-            stack: stack.clone(),
-            threaded: 0,
-            changes: 0,
-            allowed: 0,
-            most_threads: 0,
-            events: Vec::new(),
-            crashes: Some(false),
-            crashes_old_glibc: false,
-            crashes_musl: false,
-        });
+        let script =
+            recording.script(small(&place.script)).map(|text| script_frames(&text)).unwrap_or_default();
+        let found =
+            places.entry((function, script, stack)).or_insert_with_key(|(function, script, stack)| Place {
+                function: FUNCTIONS[*function as usize],
+                stack: stack.clone(),
+                script: script.clone(),
+                threaded: 0,
+                changes: 0,
+                allowed: 0,
+                most_threads: 0,
+                events: Vec::new(),
+                crashes: Some(false),
+                crashes_old_glibc: false,
+                crashes_musl: false,
+            });
         found.changes += changes;
         found.threaded += number(&place.threaded);
         found.most_threads = found.most_threads.max(small(&place.most_threads));
         found.events.extend(events.remove(&(index as u32 + 1)).unwrap_or_default());
     }
-    for ((function, _), mut place) in places {
+    for ((function, ..), mut place) in places {
         process.changes_unrecorded += place.changes.saturating_sub(place.events.len() as u64);
         let direct = function >= layout::ASSIGNED;
         if place.threaded > 0 && !direct {
@@ -351,12 +380,13 @@ fn changes(
 
 /// Asks the rules, and which libcs die of it.
 fn judge(place: &mut Place, libc: &Libc, options: &Options) {
+    let frames: Vec<_> = place.script.iter().chain(&place.stack).cloned().collect();
     for event in &mut place.events {
-        event.allowed = options.rules.allow(&place.stack, Some(&event.name));
+        event.allowed = options.rules.allow(&frames, Some(&event.name));
     }
     let unrecorded = place.threaded.saturating_sub(place.events.len() as u64);
     place.allowed = place.events.iter().filter(|event| event.allowed).count() as u64;
-    if options.rules.allow(&place.stack, None) {
+    if options.rules.allow(&frames, None) {
         place.allowed += unrecorded;
     }
     place.allowed = place.allowed.min(place.threaded);
@@ -415,4 +445,22 @@ fn readers(process: &mut Process, recording: &Recording, mappings: &[Mapping], s
         let address = reader.stack.first().map(|frame| frame.offset);
         (std::cmp::Reverse((reader.at_risk(), reader.reads())), address)
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_traceback_is_taken_apart() {
+        let text = "Stack (most recent call first):\n  File \"/a \"b/os.py\", line 684 in __setitem__\n  File \"x.py\", line 3 in f g\n  ...\n";
+        let frames = script_frames(text);
+        assert_eq!(frames.len(), 2);
+        assert_eq!(frames[0].location, Some(("/a \"b/os.py".into(), 684)));
+        assert_eq!((frames[1].function.as_deref(), frames[1].module_name()), (Some("f g"), "x.py"));
+        let interpreter = [Frame { module: "/usr/bin/python3.11".into(), ..Frame::default() }];
+        let extension = [Frame { module: "/x/ext.so".into(), ..Frame::default() }];
+        assert_eq!(culprit(&frames, &interpreter), Some(&frames[1]));
+        assert_eq!(culprit(&frames, &extension), Some(&extension[0]));
+    }
 }

@@ -145,7 +145,7 @@ fn places(out: &mut String, title: &str, places: &[Place], beside: bool) -> fmt:
     writeln!(out, "\n   {title}:")?;
     for (number, place) in places.iter().take(PLACES).enumerate() {
         let shown = if beside { place.threaded } else { place.changes };
-        let by = culprit(&place.stack).map(short).unwrap_or_default();
+        let by = culprit(&place.script, &place.stack).map(short).unwrap_or_default();
         writeln!(out, "\n   {}. {} by {} in {by}", number + 1, changes(shown), place.function)?;
         let mut facts = Vec::new();
         if !place.events.is_empty() && place.effects().keys().any(|&effect| effect != effect::UNKNOWN) {
@@ -200,6 +200,9 @@ fn places(out: &mut String, title: &str, places: &[Place], beside: bool) -> fmt:
                 event.value.as_deref().unwrap_or_default().escape_debug()
             )?;
         }
+        for frame in place.script.iter().take(FRAMES) {
+            writeln!(out, "        Python: {}", short(frame))?;
+        }
         stack(out, &place.stack)?;
     }
     if places.len() > PLACES {
@@ -214,7 +217,7 @@ fn readers(out: &mut String, title: &str, readers: &[&Reader]) -> fmt::Result {
     }
     writeln!(out, "\n   {title}:")?;
     for (number, reader) in readers.iter().take(PLACES).enumerate() {
-        let by = culprit(&reader.stack).map(short).unwrap_or_default();
+        let by = culprit(&[], &reader.stack).map(short).unwrap_or_default();
         let threads: Vec<_> =
             reader.threads.iter().map(|t| format!("{} \"{}\" {}", t.id, t.name, t.reads)).collect();
         let more = threads.len().saturating_sub(THREADS);

@@ -12,8 +12,9 @@
 //! | [`Module`]: executable mappings | [`MODULES`] | next free one |
 //! | [`Change`] | [`CHANGES`] | next free one |
 //! | [`Stack`]: a copy of registers and stack | [`STACKS`] | next free one |
+//! | [`Script`]: lines of a Python program | [`SCRIPTS`] | next free one, after a look at all |
 //!
-//! The last three are reserved in steps while they grow, so that a full file system costs records and never kills the program.
+//! The last four are reserved in steps while they grow, so that a full file system costs records and never kills the program.
 //! All orderings are Relaxed: nothing is found through these words but more of them, and the front end judges a dead process.
 
 #![no_std]
@@ -41,6 +42,10 @@ pub const MODULES: usize = 512;
 pub const CHANGES: usize = 4096;
 /// Copied stacks.
 pub const STACKS: usize = 1024;
+/// Different stacks of an interpreter.
+pub const SCRIPTS: usize = 256;
+/// Bytes of one that are kept.
+pub const SCRIPT_BYTES: usize = 2032;
 /// Bytes of a stack that are copied at most.
 pub const STACK_BYTES: usize = 16 * 1024 - 34 * 8;
 
@@ -83,12 +88,14 @@ pub struct Header {
     pub most_threads: AtomicU32,
     /// Beginnings and ends of changes while more than one thread lived: the time by which reads are compared with changes.
     pub events: AtomicU32,
-    /// Next [`Change`], [`Stack`] and [`Module`]; may exceed their number.
+    /// Next [`Change`], [`Stack`], [`Module`] and [`Script`]; may exceed their number.
     pub next_change: AtomicU32,
     /// See `next_change`.
     pub next_stack: AtomicU32,
     /// See `next_change`.
     pub next_module: AtomicU32,
+    /// See `next_change`.
+    pub next_script: AtomicU32,
     /// Reads for which there was no [`Site`] left.
     pub reads_without_site: AtomicU64,
 
@@ -100,8 +107,8 @@ pub struct Header {
     pub scanned: AtomicU64,
     /// 1 if a stack was copied since then.
     pub stale: AtomicU32,
-    /// How many [`Module`]s, [`Change`]s and [`Stack`]s the file system has promised room for.
-    pub reserved: [AtomicU32; 3],
+    /// How many [`Module`]s, [`Change`]s, [`Stack`]s and [`Script`]s the file system has promised room for.
+    pub reserved: [AtomicU32; 4],
     /// `environ` after the last change that was seen.
     pub environ: AtomicU64,
     /// Hash of its slots then.
@@ -161,8 +168,10 @@ pub struct Place {
     pub function: AtomicU32,
     /// Most threads that lived at a change here.
     pub most_threads: AtomicU32,
+    /// 1 + index of the [`Script`], or 0.
+    pub script: AtomicU32,
     /// To 64 bytes.
-    pub unused: [AtomicU32; 5],
+    pub unused: [AtomicU32; 4],
 }
 
 /// One change, written before it is made.
@@ -221,6 +230,18 @@ pub struct Stack {
     pub length: AtomicU64,
     /// The bytes, in words.
     pub words: [AtomicU64; STACK_BYTES / 8],
+}
+
+/// What a Python interpreter says of the functions that had called each other, one to a line.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Script {
+    /// Hash of the text; stored last.
+    pub key: AtomicU64,
+    /// Bytes of the text.
+    pub length: AtomicU64,
+    /// The text.
+    pub text: Text<SCRIPT_BYTES>,
 }
 
 /// DWARF number of the return address on x86-64.
@@ -326,9 +347,11 @@ pub struct File {
     pub changes: [Change; CHANGES],
     /// Its copied stacks.
     pub stacks: [Stack; STACKS],
+    /// Stacks of its interpreter.
+    pub scripts: [Script; SCRIPTS],
 }
 
 const _: () = assert!(size_of::<Header>() == 4096);
 const _: () = assert!(size_of::<Site>() == 64 && size_of::<Place>() == 64);
 const _: () = assert!(size_of::<Change>() == 256 && size_of::<Module>() == 512);
-const _: () = assert!(size_of::<Stack>() == 16 * 1024);
+const _: () = assert!(size_of::<Stack>() == 16 * 1024 && size_of::<Script>() == 2048);

@@ -290,11 +290,12 @@ pub(crate) enum Part {
     Modules,
     Changes,
     Stacks,
+    Scripts,
 }
 
 /// The next free element of a part: its index. `None` if the part or the file system is full.
 pub(crate) fn take(file: &File, part: Part) -> Option<usize> {
-    use layout::{Change, Module, Stack};
+    use layout::{Change, Module, Script, Stack};
     let header = &file.header;
     let (next, most, step, offset, size) = match part {
         Part::Modules => {
@@ -306,6 +307,9 @@ pub(crate) fn take(file: &File, part: Part) -> Option<usize> {
         }
         Part::Stacks => {
             (&header.next_stack, layout::STACKS, 16, offset_of!(File, stacks), size_of::<Stack>())
+        }
+        Part::Scripts => {
+            (&header.next_script, layout::SCRIPTS, 16, offset_of!(File, scripts), size_of::<Script>())
         }
     };
     // Relaxed: a count; what belongs to it is the caller's.

@@ -1,7 +1,7 @@
 //! `libmtsafe_env_trace.so`: records who changes the environment, and who reads it then, for the front end outside.
 //!
 //! It is preloaded into a program and must not change it. So it has no lock, no allocation, no thread-local storage and no output;
-//! it leaves `errno` alone; it calls nothing that calls back; and what it keeps lies in a file of bounded size that the process and
+//! it leaves `errno` alone; it calls nothing that calls back (`python` has the one exception, and why it is none); and what it keeps lies in a file of bounded size that the process and
 //! the front end share (see `mtsafe-env-trace-layout`). Every step may be interrupted by a signal handler, a fork or death: a record
 //! that is not complete is only that. Memory that another thread may free is read through the kernel, never by a load.
 //!
@@ -23,6 +23,7 @@ mod frame;
 mod list;
 mod modules;
 mod next;
+mod python;
 mod record;
 mod sys;
 mod threads;
@@ -64,6 +65,7 @@ fn is_unbound() -> bool {
 extern "C" fn start() {
     file::configure();
     next::find_all();
+    python::find();
 }
 
 /// When the process calls `exit`.

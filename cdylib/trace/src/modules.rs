@@ -1,7 +1,7 @@
 //! Which files lie where in memory, for whoever unwinds the stacks later: from the kernel's list, since the dynamic linker's needs a lock.
 
 use crate::file::{Part, put, take};
-use crate::sys;
+use crate::{python, sys};
 use core::sync::atomic::Ordering;
 use mtsafe_env_trace_layout::{self as layout, File, Module};
 
@@ -101,6 +101,9 @@ fn line(file: &File, line: &[u8]) {
     module.offset.store(offset, Ordering::Relaxed);
     put(&module.path, path);
     module.end.store(end, Ordering::Relaxed);
+    if path.windows(9).any(|part| part == b"libpython") {
+        python::find();
+    }
 }
 
 fn hexadecimal(text: &[u8]) -> u64 {

@@ -53,6 +53,38 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
+/// Addresses of these functions in the first object that defines all of them. For functions that only some programs have.
+pub(crate) fn find_in_one<const N: usize>(names: [&[&'static str]; N]) -> Option<[usize; N]> {
+    struct One<'a, const N: usize> {
+        names: [&'a [&'static str]; N],
+        found: Option<[usize; N]>,
+    }
+    unsafe extern "C" fn object<const N: usize>(
+        info: *mut libc::dl_phdr_info,
+        _: usize,
+        one: *mut c_void,
+    ) -> c_int {
+        // SAFETY: passed below, and nobody else has them meanwhile.
+        let (info, one) = unsafe { (&*info, &mut *one.cast::<One<'_, N>>()) };
+        // SAFETY: an object that the dynamic linker walks over.
+        let Some(symbols) = (unsafe { Symbols::of_object(info) }) else { return 0 };
+        let mut found = [0; N];
+        for (at, names) in found.iter_mut().zip(one.names) {
+            // SAFETY: the tables of a loaded object.
+            *at = names.iter().find_map(|name| unsafe { symbols.find(name) }).unwrap_or(0);
+        }
+        one.found = Some(found).filter(|found| !found.contains(&0));
+        c_int::from(one.found.is_some())
+    }
+    if crate::is_unbound() {
+        return None;
+    }
+    let mut one = One { names, found: None };
+    // SAFETY: `object` is called with what the dynamic linker knows, and `one` lives longer.
+    unsafe { dl_iterate_phdr(Some(object::<N>), (&raw mut one).cast()) };
+    one.found
+}
+
 struct Search {
     behind_us: bool,
     found: [usize; NEXT.len()],
@@ -61,30 +93,36 @@ struct Search {
 unsafe extern "C" fn object(info: *mut libc::dl_phdr_info, _: usize, search: *mut c_void) -> c_int {
     // SAFETY: `find_all` passes these, and nobody else has them meanwhile.
     let (info, search) = unsafe { (&*info, &mut *search.cast::<Search>()) };
-    // SAFETY: the program headers of a loaded object, which stays as long as the dynamic linker walks over it.
-    let headers = unsafe { core::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) };
-    let base = info.dlpi_addr as usize;
-    let here = object as *const () as usize;
-    let inside = |at: usize| {
-        headers
-            .iter()
-            .filter(|h| h.p_type == libc::PT_LOAD)
-            .any(|h| at.wrapping_sub(base + h.p_vaddr as usize) < h.p_memsz as usize)
-    };
     if !search.behind_us {
-        search.behind_us = inside(here);
+        // SAFETY: an object that the dynamic linker walks over.
+        search.behind_us = unsafe { inside(info, object as *const () as usize) };
         return 0;
     }
-    let Some(dynamic) = headers.iter().find(|h| h.p_type == libc::PT_DYNAMIC) else { return 0 };
-    // SAFETY: the dynamic section of a loaded object.
-    let Some(symbols) = (unsafe { Symbols::of(base, base + dynamic.p_vaddr as usize, inside) }) else {
-        return 0;
-    };
+    // SAFETY: as above.
+    let Some(symbols) = (unsafe { Symbols::of_object(info) }) else { return 0 };
     for (index, found) in search.found.iter_mut().enumerate().filter(|(_, found)| **found == 0) {
         // SAFETY: the tables of a loaded object.
         *found = unsafe { symbols.find(FUNCTIONS[index]) }.unwrap_or(0);
     }
     c_int::from(search.found.iter().all(|&found| found != 0)) // 1: no need to go on
+}
+
+/// # Safety
+/// - the object is loaded, and stays so meanwhile.
+unsafe fn headers(info: &libc::dl_phdr_info) -> &[libc::Elf64_Phdr] {
+    // SAFETY: the caller's promise.
+    unsafe { core::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) }
+}
+
+/// True if the address is one of the object's.
+///
+/// # Safety
+/// - as for `headers`.
+unsafe fn inside(info: &libc::dl_phdr_info, at: usize) -> bool {
+    let base = info.dlpi_addr as usize;
+    // SAFETY: the caller's promise.
+    let loaded = unsafe { headers(info) }.iter().filter(|header| header.p_type == libc::PT_LOAD);
+    loaded.into_iter().any(|h| at.wrapping_sub(base + h.p_vaddr as usize) < h.p_memsz as usize)
 }
 
 /// The tables of one object that say what it exports.
@@ -110,10 +148,13 @@ const STT_FUNC: u8 = 2;
 
 impl Symbols {
     /// # Safety
-    /// - `dynamic` is the dynamic section of an object that is loaded at `base`, and `inside` tells its addresses.
-    unsafe fn of(base: usize, dynamic: usize, inside: impl Fn(usize) -> bool) -> Option<Symbols> {
+    /// - as for `headers`.
+    unsafe fn of_object(info: &libc::dl_phdr_info) -> Option<Symbols> {
+        let base = info.dlpi_addr as usize;
+        // SAFETY: the caller's promise.
+        let dynamic = unsafe { headers(info) }.iter().find(|header| header.p_type == libc::PT_DYNAMIC)?;
         let mut tables = [0usize; 5];
-        let mut entry = dynamic as *const [u64; 2];
+        let mut entry = (base + dynamic.p_vaddr as usize) as *const [u64; 2];
         loop {
             // SAFETY: the section ends in an entry with tag 0, where this loop ends.
             let [tag, value] = unsafe { *entry };
@@ -129,7 +170,8 @@ impl Symbols {
             if let Some(at) = tables.get_mut(table) {
                 // glibc has made addresses of them on most machines; musl has not.
                 let value = value as usize;
-                *at = if inside(value) { value } else { base + value };
+                // SAFETY: the caller's promise.
+                *at = if unsafe { inside(info, value) } { value } else { base + value };
             }
             // SAFETY: not the last one.
             entry = unsafe { entry.add(1) };

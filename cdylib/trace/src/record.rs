@@ -2,7 +2,7 @@
 
 use crate::file::{self, Part, put, take};
 use crate::frame::{Frame, thread_word};
-use crate::{environ, list, modules, next, sys, threads};
+use crate::{environ, list, modules, next, python, sys, threads};
 use core::ffi::{CStr, c_char, c_int};
 use core::sync::atomic::Ordering;
 use mtsafe_env_trace_layout::{self as layout, Change, File, Place, Site, effect};
@@ -13,7 +13,7 @@ const PROBES: usize = 32;
 const CALLERS: usize = 1024;
 const PAGE: usize = 4096;
 
-fn mix(a: u64, b: u64) -> u64 {
+pub(crate) fn mix(a: u64, b: u64) -> u64 {
     let mixed = (a ^ b.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed ^ mixed >> 29
 }
@@ -265,7 +265,9 @@ fn note<'a>(
     beside: bool,
 ) -> Option<&'a Change> {
     let header = &file.header;
-    let key = mix(callers(file, frame), u64::from(asked.function));
+    // What an interpreter runs is not on the stack.
+    let script = if beside { python::script(file) } else { 0 };
+    let key = mix(mix(callers(file, frame), u64::from(asked.function)), u64::from(script));
     let mut place = place(file, key, frame, asked.function);
     if place == 0 {
         // Too many different ones: all with this caller together.
@@ -274,6 +276,7 @@ fn note<'a>(
     }
     // Relaxed, all: see the layout's documentation.
     if let Some(at) = (place as usize).checked_sub(1).map(|index| &file.places[index]) {
+        at.script.store(script, Ordering::Relaxed);
         count(at, threads, beside);
     }
     if asked.function < layout::ASSIGNED {

@@ -46,6 +46,21 @@ pub(crate) fn close(file: Answer) {
     unsafe { call(libc::SYS_close, [file.cast_unsigned(), 0, 0, 0, 0, 0]) };
 }
 
+/// A file in memory without a name; negative: an error.
+pub(crate) fn memory_file() -> Answer {
+    // SAFETY: the kernel reads the name.
+    unsafe {
+        let name = c"mtsafe-env-trace".as_ptr().addr();
+        call(libc::SYS_memfd_create, [name, libc::MFD_CLOEXEC as usize, 0, 0, 0, 0])
+    }
+}
+
+/// Bytes read from the beginning; negative: an error.
+pub(crate) fn read_start(file: Answer, into: &mut [u8]) -> Answer {
+    // SAFETY: the kernel writes into the slice.
+    unsafe { call(libc::SYS_pread64, [file.cast_unsigned(), into.as_mut_ptr().addr(), into.len(), 0, 0, 0]) }
+}
+
 /// Bytes read; negative: an error.
 pub(crate) fn read(file: Answer, into: &mut [u8]) -> Answer {
     // SAFETY: the kernel writes into the slice.
