@@ -158,12 +158,14 @@ pub(crate) fn culprit<'a>(script: &'a [Frame], stack: &'a [Frame]) -> Option<&'a
     stack.iter().find(own).or(stack.first())
 }
 
+/// True for code of the interpreter itself.
+fn is_interpreter(frame: &Frame) -> bool {
+    ["libpython", "python"].iter().any(|start| frame.module_name().starts_with(start))
+}
+
 /// True if the call came from a library that the interpreter called: the fault is there rather than in the script.
 fn in_extension(stack: &[Frame]) -> bool {
-    let interpreter = |frame: &Frame| {
-        frame.module_name().starts_with("libpython") || frame.module_name().starts_with("python")
-    };
-    !stack.first().is_none_or(interpreter)
+    !stack.first().is_none_or(is_interpreter)
 }
 
 /// The lines `  File "FILE", line NUMBER in FUNCTION` of a traceback.
@@ -324,9 +326,15 @@ fn changes(
         if changes == 0 || function >= layout::GETENV {
             continue;
         }
-        let stack = unwind::stack(recording, mappings, symbols, small(&place.stack), number(&place.address));
+        let mut stack =
+            unwind::stack(recording, mappings, symbols, small(&place.stack), number(&place.address));
         let script =
             recording.script(small(&place.script)).map(|text| script_frames(&text)).unwrap_or_default();
+        if !script.is_empty() {
+            // How the interpreter came there says nothing, and is another way each time.
+            let interpreter = stack.iter().position(is_interpreter).map_or(stack.len(), |first| first + 1);
+            stack.truncate(interpreter);
+        }
         let found =
             places.entry((function, script, stack)).or_insert_with_key(|(function, script, stack)| Place {
                 function: FUNCTIONS[*function as usize],
