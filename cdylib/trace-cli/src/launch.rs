@@ -6,7 +6,7 @@ use crate::recording::Recording;
 use mtsafe_env_trace_layout::{OPTION_FIRST, OPTION_VALUES, VARIABLE};
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::{env, fs, io, mem, ptr};
@@ -164,6 +164,14 @@ pub(crate) fn run(
     let signals = Signals::block();
     let mut command = Command::new(&options.command);
     command.args(&options.arguments).env("LD_PRELOAD", preload).env(VARIABLE, variable);
+    let before = signals.before;
+    // SAFETY: `sigprocmask` may be called between fork and exec. The command starts with the mask that we were started with.
+    unsafe {
+        command.pre_exec(move || {
+            libc::sigprocmask(libc::SIG_SETMASK, &raw const before, ptr::null_mut());
+            Ok(())
+        })
+    };
     let child = command.spawn().map_err(|error| {
         let status = if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 };
         Failure::with_status(status, format!("cannot run {}: {error}", options.command.display()))
@@ -191,12 +199,16 @@ pub(crate) fn run(
     }
 }
 
-/// Signals that are waited for instead of being acted upon. The command starts with none of them blocked.
-struct Signals(libc::sigset_t);
+/// Signals that are waited for instead of being acted upon.
+struct Signals {
+    set: libc::sigset_t,
+    /// The mask before.
+    before: libc::sigset_t,
+}
 
 impl Signals {
     fn block() -> Signals {
-        let mut set = mem::MaybeUninit::uninit();
+        let (mut set, mut before) = (mem::MaybeUninit::uninit(), mem::MaybeUninit::zeroed());
         // SAFETY: `sigemptyset` makes it a set; the others change sets and this thread's mask. There is one thread.
         unsafe {
             libc::sigemptyset(set.as_mut_ptr());
@@ -208,8 +220,8 @@ impl Signals {
             // Inherited as ignored, it would not come.
             libc::signal(libc::SIGCHLD, libc::SIG_DFL);
             let set = set.assume_init();
-            libc::sigprocmask(libc::SIG_BLOCK, &raw const set, ptr::null_mut());
-            Signals(set)
+            libc::sigprocmask(libc::SIG_BLOCK, &raw const set, before.as_mut_ptr());
+            Signals { set, before: before.assume_init() }
         }
     }
 
@@ -218,7 +230,7 @@ impl Signals {
         let mut about = mem::MaybeUninit::<libc::siginfo_t>::zeroed();
         // SAFETY: the kernel reads the set and writes the structure, of which zeros are a value.
         let (signal, about) =
-            unsafe { (libc::sigwaitinfo(&raw const self.0, about.as_mut_ptr()), about.assume_init()) };
+            unsafe { (libc::sigwaitinfo(&raw const self.set, about.as_mut_ptr()), about.assume_init()) };
         (signal > 0).then_some((signal, about.si_code > 0))
     }
 }

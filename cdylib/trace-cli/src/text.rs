@@ -30,7 +30,16 @@ fn write(out: &mut String, report: &Report) -> fmt::Result {
     if others > 0 {
         writeln!(
             out,
-            "== {others} other processes changed nothing while more than one thread lived (--all lists them)"
+            "== {} changed nothing while more than one thread lived (--all lists them)",
+            count(others, "other process", "other processes")
+        )?;
+    }
+    if report.all || report.processes.iter().any(|process| process.threaded > 0) {
+        writeln!(
+            out,
+            "== Not seen: walks of environ; readers inside libc but for the functions counted at their door; calls inside an executable \
+             or library that has these\n   functions itself, or that was made without them (static, set-user-ID); who made a direct \
+             change. A thread with the memory of an ended one is counted as that one."
         )?;
     }
     if report.processes.is_empty() {
@@ -125,14 +134,6 @@ fn one(out: &mut String, process: &Process, report: &Report) -> fmt::Result {
             out,
             "\n   {} reads were not told apart: the recording is bounded",
             process.reads_unrecorded
-        )?;
-    }
-    if process.threaded > 0 || report.all {
-        writeln!(
-            out,
-            "\n   Not seen: walks of environ; readers inside libc but for the functions counted at their door; calls inside an \
-             executable or library that has these\n   functions itself or binds them to itself; who made a direct change. A thread \
-             that got the memory of an ended one is counted as that one."
         )?;
     }
     writeln!(out)
@@ -241,6 +242,13 @@ fn readers(out: &mut String, title: &str, readers: &[&Reader]) -> fmt::Result {
 }
 
 fn stack(out: &mut String, stack: &[Frame]) -> fmt::Result {
+    // What is below these is libc's start of the program or the thread.
+    let below = stack
+        .iter()
+        .position(|frame| frame.function.as_deref() == Some("main"))
+        .map_or(stack.len(), |main| main + 1);
+    let thread = stack.iter().position(|frame| frame.function.as_deref() == Some("start_thread"));
+    let stack = &stack[..thread.unwrap_or(below).min(below)];
     for (number, frame) in stack.iter().take(FRAMES).enumerate() {
         writeln!(out, "        #{number:<2} {}", long(frame))?;
     }

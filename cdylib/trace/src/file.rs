@@ -87,6 +87,7 @@ struct Own {
     failed: AtomicU32,
     /// 1: the kernel does not wipe pages, the process has to be asked for at every call.
     ask: AtomicU32,
+    /// The process that the memory belongs to: a child by `vfork` has another id. 0: not known, a child by `fork`.
     process: AtomicU32,
 }
 
@@ -125,11 +126,16 @@ fn attach() -> Option<&'static File> {
         return None;
     }
     let own = own()?;
-    let process = sys::process_id();
     // Relaxed: words of this process alone, or of a parent; only `ask` makes them differ.
-    if own.ask.load(Ordering::Relaxed) != 0 && own.process.swap(process, Ordering::Relaxed) != process {
-        own.file.store(ptr::null_mut(), Ordering::Relaxed);
-        own.failed.store(0, Ordering::Relaxed);
+    let mut process = own.process.load(Ordering::Relaxed);
+    if process == 0 || own.ask.load(Ordering::Relaxed) != 0 {
+        let now = sys::process_id();
+        if now != process {
+            own.process.store(now, Ordering::Relaxed);
+            own.file.store(ptr::null_mut(), Ordering::Relaxed);
+            own.failed.store(0, Ordering::Relaxed);
+            process = now;
+        }
     }
     // Acquire [file]: as in `file`.
     // SAFETY: as there.
@@ -155,6 +161,16 @@ fn attach() -> Option<&'static File> {
             unsafe { sys::unmap(at.addr(), size_of::<File>()) };
             // SAFETY: a mapping that stays.
             unsafe { theirs.as_ref() }
+        }
+    }
+}
+
+/// Before `main`: asks what to do, and remembers the process.
+pub(crate) fn prepare() {
+    if configure() {
+        if let Some(own) = own() {
+            // Relaxed: nobody else yet.
+            own.process.store(sys::process_id(), Ordering::Relaxed);
         }
     }
 }

@@ -63,7 +63,7 @@ fn is_unbound() -> bool {
 
 /// Before `main`: what the library is to do is read now, since a program may clear its environment.
 extern "C" fn start() {
-    file::configure();
+    file::prepare();
     next::find_all();
     python::find();
 }

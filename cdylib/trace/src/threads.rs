@@ -16,22 +16,27 @@ pub(crate) fn count(file: &File, own: u32) -> u32 {
     // Of the process that made the file: a child by `vfork` changes the environment of its parent.
     // Relaxed: stored before anybody saw the file.
     let process = file.header.pid.load(Ordering::Relaxed);
+    counted(file, process, own).or_else(|| counted(file, sys::process_id(), own)).unwrap_or(0)
+}
+
+/// The same for this process; `None`: it is not in `/proc`.
+fn counted(file: &File, process: u32, own: u32) -> Option<u32> {
     let mut path = Path::<64>::new();
     path.push(b"/proc/").push_number(process).push(b"/task");
     // A directory has two links, and one for each below it.
-    let Some(threads) = sys::links(path.as_c()).and_then(|links| links.checked_sub(2)) else { return 0 };
+    let threads = sys::links(path.as_c())?.checked_sub(2)? as u32;
     if threads <= 1 {
-        return threads as u32;
+        return Some(threads);
     }
     let likely = &file.header.other_thread;
     // Relaxed: a hint.
     let known = likely.load(Ordering::Relaxed);
     if known != 0 && known != own && lives(process, known) {
-        return threads as u32;
+        return Some(threads);
     }
     let directory = sys::open(path.as_c(), libc::O_RDONLY | libc::O_DIRECTORY);
     if directory < 0 {
-        return threads as u32;
+        return Some(threads);
     }
     let mut other = 0;
     let mut entries = [0; 512];
@@ -57,7 +62,7 @@ pub(crate) fn count(file: &File, own: u32) -> u32 {
     sys::close(directory);
     // Relaxed: a hint.
     likely.store(other, Ordering::Relaxed);
-    if other == 0 { 1 } else { threads as u32 }
+    Some(if other == 0 { 1 } else { threads })
 }
 
 /// The number that a text begins with.
