@@ -424,7 +424,10 @@ fn under_both(libc: Libc) {
         command.envs([("INHERITED", "yes"), ("MALLOC_BYSTANDER", "here")]);
         let (outcome, report) = traced_by(command, &["--protect"], &c(libc, file, libraries), arguments);
         outcome.succeeded(file);
-        assert!(main_process(&report)["changes"].as_u64() > Some(0), "{file}");
+        let changes = report["processes"].as_array().expect("a list").iter().map(|p| p["changes"].as_u64());
+        // One starts itself anew with a list that lacks the tracer's variable: passed on all the same, but not recorded.
+        let recorded = file != "c/reads_in_forks.c";
+        assert_eq!(changes.map(Option::unwrap_or_default).sum::<u64>() > 0, recorded, "{file}");
     }
 }
 

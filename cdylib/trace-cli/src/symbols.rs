@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 /// Little-endian: the tracer knows x86-64 and aarch64.
 pub(crate) type Bytes = EndianSlice<'static, LittleEndian>;
 
+/// A function, and where in its source.
+pub(crate) type Named = (Option<String>, Option<(String, u32)>);
+
 /// A place in the code.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Frame {
@@ -93,20 +96,18 @@ impl Module {
         let debug = debug.and_then(|bytes| object::File::parse(bytes).ok());
         for file in [Some(&file), debug.as_ref()].into_iter().flatten() {
             for symbol in file.symbols().chain(file.dynamic_symbols()) {
-                if symbol.kind() == SymbolKind::Text && symbol.is_definition() {
-                    if let Ok(name) = symbol.name_bytes().map(std::str::from_utf8) {
-                        module.symbols.push((symbol.address(), symbol.size(), name.unwrap_or_default()));
-                    }
+                let text = symbol.kind() == SymbolKind::Text && symbol.is_definition();
+                if let (true, Ok(name)) = (text, symbol.name_bytes()) {
+                    let name = std::str::from_utf8(name).unwrap_or_default();
+                    module.symbols.push((symbol.address(), symbol.size(), name));
                 }
             }
             if file.section_by_name(".debug_info").is_some() {
                 let load = |id: gimli::SectionId| -> Result<Bytes, gimli::Error> {
                     Ok(section(file, id.name()).map_or(EndianSlice::new(&[], LittleEndian), |found| found.1))
                 };
-                module.lines = gimli::Dwarf::load(load)
-                    .and_then(|dwarf| addr2line::Context::from_dwarf(dwarf))
-                    .ok()
-                    .or(module.lines);
+                module.lines =
+                    gimli::Dwarf::load(load).and_then(addr2line::Context::from_dwarf).ok().or(module.lines);
             }
         }
         module.symbols.sort_unstable();
@@ -120,7 +121,7 @@ impl Module {
     }
 
     /// Functions at this address, the innermost first: several if some are inlined.
-    pub(crate) fn functions(&self, address: u64) -> Vec<(Option<String>, Option<(String, u32)>)> {
+    pub(crate) fn functions(&self, address: u64) -> Vec<Named> {
         let mut found = Vec::new();
         if let Some(lines) = &self.lines {
             // Split debug information is not looked for.

@@ -167,11 +167,9 @@ fn attach() -> Option<&'static File> {
 
 /// Before `main`: asks what to do, and remembers the process.
 pub(crate) fn prepare() {
-    if configure() {
-        if let Some(own) = own() {
-            // Relaxed: nobody else yet.
-            own.process.store(sys::process_id(), Ordering::Relaxed);
-        }
+    if let Some(own) = configure().then(own).flatten() {
+        // Relaxed: nobody else yet.
+        own.process.store(sys::process_id(), Ordering::Relaxed);
     }
 }
 

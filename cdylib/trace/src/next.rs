@@ -223,10 +223,9 @@ impl Symbols {
             }
             loop {
                 let found = *chain.add((index - first) as usize);
-                if found | 1 == hash | 1 {
-                    if let Some(at) = self.matches(index as usize, name) {
-                        return Some(at);
-                    }
+                let likely = found | 1 == hash | 1;
+                if let Some(at) = likely.then(|| self.matches(index as usize, name)).flatten() {
+                    return Some(at);
                 }
                 if found & 1 != 0 {
                     return None;
