@@ -413,11 +413,11 @@ fn under_both(libc: Libc) {
         ("c/own_malloc.c", &[], &[]),
         ("c/hooks.c", &[], &[hooks.as_os_str()]),
         ("c/adopt.c", &[], &[]),
-        ("c/forks.c", &["120"], &[]),
+        ("c/forks.c", &["60"], &[]),
         ("c/fork_in_handler.c", &["50"], &[]),
         ("c/reads_in_forks.c", &["20", "A1=x"], &[]),
-        ("c/signals.c", &["1000"], &[]),
-        ("c/threads.c", &["1000", "20", "3"], &[]),
+        ("c/signals.c", &["200"], &[]),
+        ("c/threads.c", &["100", "5", "3"], &[]),
     ];
     for (file, arguments, libraries) in programs {
         let mut command = trace();

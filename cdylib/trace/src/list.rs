@@ -30,8 +30,9 @@ fn part(at: usize, bytes: usize) -> libc::iovec {
     libc::iovec { iov_base: at as *mut _, iov_len: bytes }
 }
 
-/// Reads the list, and looks for the first entry with this name.
-pub(crate) fn look(thread: u32, name: Option<&[u8]>) -> Found {
+/// Reads the list, and looks for the first entry with this name. `alone`: no other thread lives that could free an entry, so entries
+/// are compared where they are, as libc is about to do.
+pub(crate) fn look(thread: u32, name: Option<&[u8]>, alone: bool) -> Found {
     // Relaxed: whatever is found behind it is read through the kernel.
     let head = environ().map_or(0, |environ| environ.load(Ordering::Relaxed).addr());
     let mut found = Found { environ: head as u64, slots: 1, entry: 0, length: 0, whole: head == 0 };
@@ -50,8 +51,13 @@ pub(crate) fn look(thread: u32, name: Option<&[u8]>) -> Found {
             found.slots = (found.slots.rotate_left(5) ^ entry as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         }
         if let Some(name) = name.filter(|_| found.entry == 0) {
-            found.entry =
-                entries.chunks(ENTRIES).find_map(|entries| entry(thread, entries, name)).unwrap_or(0);
+            let hit = if alone {
+                // SAFETY: entries of the environment are strings, and nobody else is there to free one.
+                entries.iter().copied().find(|&entry| unsafe { is_entry(entry, name) })
+            } else {
+                entries.chunks(ENTRIES).find_map(|entries| entry(thread, entries, name))
+            };
+            found.entry = hit.unwrap_or(0);
         }
         found.length += entries.len();
         if length.is_some() {
@@ -62,6 +68,16 @@ pub(crate) fn look(thread: u32, name: Option<&[u8]>) -> Found {
     }
     found.slots |= 1;
     found
+}
+
+/// True if the string has this name.
+///
+/// # Safety
+/// - `entry` is the address of a string that nobody frees meanwhile.
+unsafe fn is_entry(entry: usize, name: &[u8]) -> bool {
+    let at = entry as *const u8;
+    // SAFETY: the caller's promise; a byte is read only if those before it are the name's, so that none was the zero at the end.
+    name.iter().chain(b"=").enumerate().all(|(i, &byte)| unsafe { *at.add(i) } == byte)
 }
 
 /// The first of at most `ENTRIES` entries that has this name, of which the first `NAME_BYTES` bytes are compared.
@@ -114,7 +130,7 @@ pub(crate) fn is_text(thread: u32, mut at: usize, text: &[u8]) -> bool {
 
 /// Remembers the list as it is now, to notice what is changed without a call.
 pub(crate) fn remember(file: &File, thread: u32) {
-    let found = look(thread, None);
+    let found = look(thread, None, false);
     // Relaxed: compared only while no change is under way; one that is missed is missed.
     file.header.environ.store(found.environ, Ordering::Relaxed);
     file.header.slots.store(if found.whole { found.slots } else { 0 }, Ordering::Relaxed);

@@ -225,8 +225,8 @@ pub(crate) fn change(file: &File, frame: &Frame, asked: &Asked<'_>, make: impl F
     let thread = sys::thread_id();
     // AcqRel: who finds nothing under way sees what the last one remembered.
     let alone = header.under_way.fetch_add(1, Ordering::AcqRel) == 0;
-    let before = list::look(thread, asked.name.filter(|name| !name.is_empty()));
     let threads = threads::count(file, thread);
+    let before = list::look(thread, asked.name.filter(|name| !name.is_empty()), threads == 1);
     if alone && before.whole {
         direct(file, frame, &before, threads, thread);
     }
@@ -331,7 +331,7 @@ fn direct(file: &File, frame: &Frame, now: &list::Found, threads: u32, thread: u
 #[cold]
 fn assigned(file: &File, frame: &Frame) {
     let thread = sys::thread_id();
-    let found = list::look(thread, None);
+    let found = list::look(thread, None, false);
     // A change may have begun meanwhile.
     if found.whole && file.header.under_way.load(Ordering::Acquire) == 0 {
         direct(file, frame, &found, threads::count(file, thread), thread);
