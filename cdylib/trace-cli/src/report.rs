@@ -152,7 +152,8 @@ pub(crate) fn culprit<'a>(script: &'a [Frame], stack: &'a [Frame]) -> Option<&'a
         let libc = ["libc.", "libc-", "ld-", "libstdc++.", "libpython", "python"];
         let function = frame.function.as_deref().unwrap_or("");
         let std = ["std::", "core::", "alloc::", "<std::", "<core::", "<alloc::", "<&str as ", "_start"];
-        !libc.iter().any(|start| module.starts_with(start))
+        !frame.is_rust_std()
+            && !libc.iter().any(|start| module.starts_with(start))
             && !std.iter().any(|start| function.starts_with(start))
     };
     stack.iter().find(own).or(stack.first())

@@ -28,6 +28,11 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
+    /// True for the standard library that comes with Rust, whose sources were there when it was built.
+    pub(crate) fn is_rust_std(&self) -> bool {
+        self.location.as_ref().is_some_and(|(file, _)| file.starts_with("/rustc/"))
+    }
+
     /// The last part of the module's path.
     pub(crate) fn module_name(&self) -> &str {
         self.module.rsplit('/').next().unwrap_or_default()

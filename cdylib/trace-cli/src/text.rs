@@ -249,11 +249,20 @@ fn stack(out: &mut String, stack: &[Frame]) -> fmt::Result {
         .map_or(stack.len(), |main| main + 1);
     let thread = stack.iter().position(|frame| frame.function.as_deref() == Some("start_thread"));
     let stack = &stack[..thread.unwrap_or(below).min(below)];
-    for (number, frame) in stack.iter().take(FRAMES).enumerate() {
-        writeln!(out, "        #{number:<2} {}", long(frame))?;
+    let (mut shown, mut at) = (0, 0);
+    while at < stack.len() && shown < FRAMES {
+        let std = stack[at..].iter().take_while(|frame| frame.is_rust_std()).count();
+        if std > 1 {
+            let last = stack[at + std - 1].function.as_deref().unwrap_or("??");
+            writeln!(out, "        #{at:<2} {std} functions of Rust's std below {last}")?;
+        } else {
+            writeln!(out, "        #{at:<2} {}", long(&stack[at]))?;
+        }
+        at += std.max(1);
+        shown += 1;
     }
-    if stack.len() > FRAMES {
-        writeln!(out, "        and {} more", stack.len() - FRAMES)?;
+    if at < stack.len() {
+        writeln!(out, "        and {} more", stack.len() - at)?;
     }
     Ok(())
 }
