@@ -2,7 +2,7 @@
 //! new subcommand is a file of its own with a [`Command`] in it, and a line in [`COMMANDS`].
 
 use crate::failure::Failure;
-use crate::{check, diagnose, run, system};
+use crate::{check, diagnose, run, system, trace};
 use lexopt::Parser;
 
 /// One subcommand.
@@ -35,7 +35,8 @@ pub(crate) const LIBRARY: Opt = Opt {
     help: "Use this library, not the one that belongs to this program",
 };
 
-pub(crate) const COMMANDS: [Command; 4] = [run::COMMAND, check::COMMAND, diagnose::COMMAND, system::COMMAND];
+pub(crate) const COMMANDS: [Command; 5] =
+    [run::COMMAND, check::COMMAND, diagnose::COMMAND, trace::COMMAND, system::COMMAND];
 
 /// Options in place of a subcommand.
 pub(crate) const GLOBAL: [Opt; 4] = [

@@ -18,6 +18,7 @@ mod process;
 mod program;
 mod run;
 mod system;
+mod trace;
 
 use commands::COMMANDS;
 use failure::Failure;
