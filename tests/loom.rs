@@ -352,6 +352,122 @@ models! {
     }
 }
 
+/// Readers that load `environ` once and then do not go upwards slot by slot, as ours and libc's do: by plain loads, which nothing orders.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// Counts up to the null, then copies up to the null (GLib, Java): not more than it counted.
+    CountsAndCopies,
+    /// Counts, then goes downwards (the kernel, which copies the list for a child).
+    Downwards,
+    /// Counts, then loads in some order that is neither (a walk where loads are reordered).
+    AnyOrder,
+    /// Loads each slot twice: the name by one load, the value by the next (musl's `getenv`).
+    LoadsTwice,
+}
+
+impl Kind {
+    /// Reads, and asserts what this kind relies on: X=9, which nobody touches, is there.
+    fn read(self, env: &Env) {
+        let first = env.head().first();
+        // SAFETY: slots of the list, up to its terminator, or what follows in its array.
+        let load = |i: usize| unsafe { &*first.add(i) }.peek();
+        let count = (0..).take_while(|&i| !load(i).is_null()).count();
+        // SAFETY: entries of the models' lists.
+        let is_x = |entry: *const c_char| !entry.is_null() && unsafe { text(entry) } == "X=9";
+        match self {
+            Kind::CountsAndCopies => {
+                let copied = (0..).take_while(|&i| !load(i).is_null()).count();
+                assert!(copied <= count, "counted {count}, copied {copied}");
+            }
+            Kind::Downwards => assert!((0..count).rev().any(|i| is_x(load(i))), "X is lost downwards"),
+            Kind::AnyOrder => {
+                // All are loaded, the odd ones first.
+                let loaded: Vec<_> = (1..count).step_by(2).chain((0..count).step_by(2)).map(load).collect();
+                assert!(loaded.into_iter().any(is_x), "X is lost in some order");
+            }
+            Kind::LoadsTwice => {
+                for i in 0..count {
+                    if is_x(load(i)) {
+                        assert!(is_x(load(i)), "X has another's value");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// One model for each move and kind of reader.
+macro_rules! readers {
+    ($($move:ident [$($entry:literal),*] |$env:ident| $change:block)*) => {
+        $(
+            mod $move {
+                use super::*;
+
+                fn beside(kind: Kind, name: &str) {
+                    explore(name, true, move |$env| {
+                        $env.fill(&[$($entry),*]);
+                        $env.writer();
+                        let reader = $env.spawn(move |env| kind.read(&env));
+                        $change
+                        reader.join().unwrap();
+                    });
+                }
+
+                #[test]
+                fn who_counts_and_copies_gets_no_more() {
+                    beside(Kind::CountsAndCopies, concat!(stringify!($move), "::who_counts_and_copies_gets_no_more"));
+                }
+
+                #[test]
+                fn who_goes_downwards_misses_nothing() {
+                    beside(Kind::Downwards, concat!(stringify!($move), "::who_goes_downwards_misses_nothing"));
+                }
+
+                #[test]
+                fn who_keeps_no_order_misses_nothing() {
+                    beside(Kind::AnyOrder, concat!(stringify!($move), "::who_keeps_no_order_misses_nothing"));
+                }
+
+                #[test]
+                fn who_loads_twice_gets_one_value() {
+                    beside(Kind::LoadsTwice, concat!(stringify!($move), "::who_loads_twice_gets_one_value"));
+                }
+            }
+        )*
+    };
+}
+
+readers! {
+    adding ["X=9", "A=1"] |env| {
+        env.set("B", "1");
+    }
+    // X is first, and fills the gap; the slot that it leaves is next to the head.
+    removing_and_adding ["X=9", "A=1"] |env| {
+        env.unset("A");
+        env.set("B", "1");
+    }
+    removing_the_first_and_adding ["A=1", "X=9"] |env| {
+        env.unset("A");
+        env.set("B", "1");
+    }
+    toggling_an_old_one ["X=9", "B=1", "A=1"] |env| {
+        env.unset("A");
+        env.set("A", "2");
+    }
+    removing_and_replacing ["X=9", "B=1", "A=1"] |env| {
+        env.unset("A");
+        env.set("B", "2");
+    }
+    removing_two ["X=9", "B=1", "A=1"] |env| {
+        env.unset("A");
+        env.unset("B");
+    }
+    growing ["X=9", "B=1", "A=1"] |env| {
+        env.set("C", "1");
+        env.set("D", "1");
+    }
+}
+
 // What a reader finds is whole.
 models! {
     an_entry_is_whole |env| {

@@ -364,7 +364,7 @@ fn edit(list: &mut Editor<'_>, plan: &Plan<'_>, adding: bool) -> Result<(), Stop
         if !list.add(entry, Some(hint), ptr::null())? {
             list.tidy(0);
             if !list.add(entry, Some(hint), ptr::null())? {
-                return Err(Stop::Moved); // there is room: `has_room`
+                return Err(Stop::Memory(usize::MAX)); // there is room: `has_room`
             }
         }
     }

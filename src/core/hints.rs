@@ -108,21 +108,11 @@ impl Hints {
         self.slots.as_ptr()
     }
 
-    /// Group number `first / GROUP`.
-    ///
-    /// # Safety
-    /// - `first` is a multiple of [`GROUP`], below `end`.
+    /// Group number `first / GROUP`: `first` is a multiple of [`GROUP`], below `end`.
     #[inline(always)]
-    unsafe fn group(&self, first: usize) -> Group {
-        // SAFETY: the caller's promise, and the invariant.
-        unsafe {
-            Group {
-                slots: self.slots().add(first).cast(),
-                shadows: self.shadows.add(first),
-                tags: self.tags.add(first),
-                wider: self.wider,
-            }
-        }
+    fn group(&self, first: usize) -> Group {
+        let Hints { shadows, tags, wider, .. } = *self;
+        Group { slots: self.slots().cast(), shadows, tags, first, wider }
     }
 
     #[inline(always)]

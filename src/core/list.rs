@@ -65,7 +65,7 @@ use crate::array::{Array, State};
 use crate::entry::Key;
 use crate::error::Moved;
 use crate::hints::{self, Found, Hint, Look, Place};
-use crate::machine::Side;
+use crate::machine::{GROUP, Side};
 use crate::slot::{Head, Slot, own_slots};
 use core::ffi::c_char;
 use core::ptr;
@@ -549,7 +549,10 @@ impl<'a> Editor<'a> {
         let _change = self.array.change();
         let array = self.array;
         let free = array.capacity() - 1 - len;
-        let first = if self.moves == Moves::Alone { free / 4 } else { free };
+        // In the second half of a group, if there is as much room: short lists are looked at in one step then.
+        let halves = (free / 4).next_multiple_of(GROUP) + GROUP / 2;
+        let below = if halves <= free / 2 { halves } else { free / 4 };
+        let first = if self.moves == Moves::Alone { below } else { free };
         let mut end = first;
         for (entry, hint) in list {
             array.put(end, entry, hint);

@@ -57,6 +57,13 @@ impl Slot {
         Slot(AtomicPtr::new(entry.cast_mut()))
     }
 
+    /// What a plain load gives, in C, on a machine that reorders loads: nothing is ordered by it but, on every machine that we support, what
+    /// is read through the pointer. (Loom knows no such order, so bytes are not traced here.)
+    pub fn peek(&self) -> *const c_char {
+        // Relaxed: as said.
+        self.0.load(Ordering::Relaxed)
+    }
+
     /// `environ[i] = entry`.
     pub fn assign(&self, entry: *const c_char) {
         // Relaxed: a plain store in C.
@@ -101,6 +108,12 @@ impl Head {
         let moved =
             self.0.compare_exchange(from.cast_mut(), to.cast_mut(), Ordering::Release, Ordering::Relaxed);
         moved.map(|_| ()).map_err(|_| Moved)
+    }
+
+    /// `environ`, for models.
+    #[cfg(loom)]
+    pub fn first(&self) -> *const Slot {
+        self.load()
     }
 
     /// `&environ[i]`, for models.

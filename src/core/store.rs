@@ -592,7 +592,7 @@ impl Store {
             list = self.move_on(head, &list, true)?;
             let end = list.find(key).end;
             if !list.add(string, Some(hint), end)? {
-                return Err(Stop::Moved); // there is room: cannot be
+                return Err(Stop::Memory(usize::MAX)); // there is room: cannot be
             }
         }
         self.ended(&list)

@@ -11,6 +11,7 @@ use crate::sync::{self, AtomicUsize, Ordering, const_new};
 pub(crate) struct Threads(AtomicUsize);
 
 /// libc tells, or there were more threads: nothing is to be found out by who calls.
+#[cfg_attr(loom, allow(dead_code))] // in models the threads are known
 const SETTLED: usize = 1;
 
 const_new! {
@@ -20,6 +21,7 @@ const_new! {
     }
 }
 
+#[cfg_attr(loom, allow(dead_code))]
 impl Threads {
     /// To be called first in each of the functions that programs call. MT-Safe, AS-Safe, wait-free; stores twice at most in the life of
     /// the process.

@@ -35,14 +35,15 @@ pub(crate) use machine::{BITS, CHUNK, ends};
 /// Slots of a group; bits of a lane.
 pub(crate) use machine::{GROUP, LANE};
 
-/// One group: where its first slot, shadow and tag are.
+/// One group: where slots, shadows and tags start, and the number of its first one.
 ///
-/// Invariant: [`GROUP`] of each are readable; shadows and tags are aligned to 16 bytes.
+/// Invariant: from there on [`GROUP`] of each are readable; those shadows and tags are aligned to 16 bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Group {
     pub(crate) slots: *const AtomicPtr<c_char>,
     pub(crate) shadows: *const AtomicPtr<c_char>,
     pub(crate) tags: *const AtomicU16,
+    pub(crate) first: usize,
     /// See [`has_wider`]: it was asked, and said yes.
     #[cfg_attr(any(loom, miri, not(target_arch = "x86_64")), allow(dead_code))]
     pub(crate) wider: bool,
@@ -102,6 +103,7 @@ mod tests {
                     slots: slots.0[start..].as_ptr(),
                     shadows: shadows.0.as_ptr(),
                     tags: tags.0.as_ptr(),
+                    first: 0,
                     wider,
                 };
                 // SAFETY: as many of each.
@@ -111,9 +113,10 @@ mod tests {
             let mut portably = Vec::new();
             for first in (0..GROUP).step_by(portable::GROUP) {
                 let group = Group {
-                    slots: slots.0[start + first..].as_ptr(),
-                    shadows: shadows.0[first..].as_ptr(),
-                    tags: tags.0[first..].as_ptr(),
+                    slots: slots.0[start..].as_ptr(),
+                    shadows: shadows.0.as_ptr(),
+                    tags: tags.0.as_ptr(),
+                    first,
                     wider: portable::has_wider(),
                 };
                 // SAFETY: as many of each.

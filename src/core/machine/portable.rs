@@ -39,9 +39,10 @@ pub(crate) fn has_wider() -> bool {
 pub(crate) unsafe fn candidates(group: Group, _: usize, tag: u16, side: Side) -> Lanes {
     let mut found = 0;
     for lane in (0..GROUP).rev() {
+        let i = group.first + lane;
         // SAFETY: the caller's promise: these exist.
         let (slot, shadow, its_tag): (&AtomicPtr<c_char>, &AtomicPtr<c_char>, &AtomicU16) =
-            unsafe { (&*group.slots.add(lane), &*group.shadows.add(lane), &*group.tags.add(lane)) };
+            unsafe { (&*group.slots.add(i), &*group.shadows.add(i), &*group.tags.add(i)) };
         let (slot, shadow, its_tag) = match side {
             // Relaxed: ordered by the fence below.
             Side::Reader => (

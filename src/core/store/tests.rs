@@ -442,6 +442,25 @@ fn arrays_double_and_are_filled_to_the_last_slot() {
     }
 }
 
+/// Lists of every length have room for one more, whatever array they come into.
+#[test]
+fn there_is_always_room_for_one_more() {
+    for alone in [false, true] {
+        for len in 0..3 * MIN_SLOTS {
+            let env = if alone { Env::alone(&[]) } else { Env::of(&[]) };
+            let list: Vec<CString> = (0..len).map(|i| CString::new(format!("N{i}=1")).unwrap()).collect();
+            let list: Vec<&CStr> = list.iter().map(CString::as_c_str).collect();
+            // SAFETY: a proper list that is never freed.
+            unsafe { env.head.assign(foreign(&list)) };
+            env.set("A", "1");
+            // SAFETY: as above.
+            unsafe { env.head.assign(foreign(&list)) };
+            env.set("B", "1");
+            assert_eq!(entries(&env.head).len(), len + 1);
+        }
+    }
+}
+
 /// Toggling takes no memory once the arrays are there, whichever variable, whichever way.
 #[test]
 fn toggles_take_no_memory() {
