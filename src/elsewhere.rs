@@ -1,11 +1,15 @@
 //! Through C: for a process whose functions are those of another copy of this implementation.
 //!
 //! Every writer must take the same lock, and every reader of names must use the hints of whoever changes the list. Both are that
-//! copy's, so that reads and changes are calls of its C functions.
+//! copy's, so that reads and changes are calls of its C functions: by their addresses, from black boxes. A call by name may be bound to a
+//! definition of this very library (the macro in a plugin) by link-time optimisation, and then two copies change one list, each under a
+//! lock of its own.
 
 use crate::process::{Change, Error};
 use core::ffi::{CStr, c_char, c_int};
+use core::hint::black_box;
 use core::ptr;
+use mtsafe_env_core::c;
 
 /// Bytes of the longest name or value, NUL included, that is copied to the stack.
 const SHORT: usize = 256;
@@ -52,7 +56,9 @@ fn check_name(name: &[u8]) -> Result<(), Error> {
 pub(crate) fn get(name: &[u8]) -> Result<Option<&'static CStr>, Error> {
     let found = with_string(name, Error::InvalidName, |name| {
         // SAFETY: a C string. The function is that of a copy of this implementation, whose strings stay.
-        Ok(unsafe { libc::getenv(name).as_ref().map(|value| CStr::from_ptr(value)) })
+        Ok(unsafe {
+            black_box(libc::getenv as c::GetEnvFn)(name).as_ref().map(|value| CStr::from_ptr(value))
+        })
     });
     match found {
         Err(Error::InvalidName) => Ok(None),
@@ -65,7 +71,7 @@ pub(crate) fn set(name: &[u8], value: &[u8], overwrite: bool) -> Result<(), Erro
     with_string(name, Error::InvalidName, |name| {
         with_string(value, Error::InvalidValue, |value| {
             // SAFETY: C strings. The function is that of a copy of this implementation, which keeps neither.
-            result(unsafe { libc::setenv(name, value, overwrite.into()) })
+            result(unsafe { black_box(libc::setenv as c::SetEnvFn)(name, value, overwrite.into()) })
         })
     })
 }
@@ -78,19 +84,21 @@ pub(crate) unsafe fn put(string: *mut c_char) -> Result<(), Error> {
         [b'=', ..] => Err(Error::InvalidName),
         text if !text.contains(&b'=') => Err(Error::InvalidName),
         // SAFETY: the caller's promise.
-        _ => result(unsafe { libc::putenv(string) }),
+        _ => result(unsafe { black_box(libc::putenv as c::PutEnvFn)(string) }),
     }
 }
 
 pub(crate) fn unset(name: &[u8]) -> Result<(), Error> {
     check_name(name)?;
     // SAFETY: a C string.
-    with_string(name, Error::InvalidName, |name| result(unsafe { libc::unsetenv(name) }))
+    with_string(name, Error::InvalidName, |name| {
+        result(unsafe { black_box(libc::unsetenv as c::UnsetEnvFn)(name) })
+    })
 }
 
 pub(crate) fn clear() -> Result<(), Error> {
     // SAFETY: the function is that of a copy of this implementation: safe beside any reader.
-    result(unsafe { libc::clearenv() })
+    result(unsafe { black_box(libc::clearenv as c::ClearEnvFn)() })
 }
 
 /// One after the other; all are looked at first.

@@ -240,8 +240,12 @@ impl<'a> Means<'a> {
         // Not more than were counted: the program's list may be growing.
         // SAFETY: as above.
         for (slot, entry) in unsafe { slots(first) }.take(len) {
-            let noted = array.filter(|array| array.holds(slot));
-            plan.collect(entry, noted.and_then(|array| array.noted(array.index(slot), entry)));
+            let ours = array.filter(|array| array.holds(slot)).map(|array| (array, array.index(slot)));
+            // A head that the program put back: copies that moves left below the list are not entries.
+            if ours.is_some_and(|(array, i)| slot < array.first.get() && array.is_copy(i)) {
+                continue;
+            }
+            plan.collect(entry, ours.and_then(|(array, i)| array.noted(i, entry)));
         }
         if array.is_none() {
             self.learn(&plan);

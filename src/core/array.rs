@@ -289,7 +289,7 @@ impl Array {
 
     /// True if all slots from `first` on are copies of what is in the list at `left`: few different ones, or nobody looks.
     pub(crate) fn is_copied(&self, first: *const Slot, left: *const Slot) -> bool {
-        const FEW: usize = 8;
+        const FEW: usize = 64;
         let (mut before, mut different) = (ptr::null_mut(), 0);
         (self.index(first)..self.index(left)).all(|i| {
             let entry = self.slot(i).own();

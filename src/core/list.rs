@@ -372,8 +372,11 @@ impl<'a> Editor<'a> {
 
     /// Gives slot `i`, below the list, to the stand-in.
     fn vacate(&self, i: usize) {
-        if self.array.stand_in.get().0.is_null() {
+        // The program may have stored over it, or cut the list before it, and freed the string.
+        let (entry, _) = self.array.stand_in.get();
+        if entry.is_null() || !self.slots().any(|(_, listed)| listed == entry) {
             self.array.stand_in.set(self.new_stand_in());
+            self.fill();
         }
         let (entry, hint) = self.array.stand_in.get();
         self.array.put(i, entry, hint);
@@ -521,7 +524,8 @@ impl<'a> Editor<'a> {
 
     /// Gives the slots that are free now to the stand-in, too.
     fn stand_in_more(&self) {
-        if self.array.stand_in.get().0.is_null() {
+        let (entry, _) = self.array.stand_in.get();
+        if entry.is_null() || !self.slots().any(|(_, listed)| listed == entry) {
             self.array.stand_in.set(self.new_stand_in());
         }
         // (Not null where an entry was, with threads: somebody may still be there.)

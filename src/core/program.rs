@@ -1,4 +1,4 @@
-//! Changes in a list that the program made and assigned to `environ`: there we do what libc does.
+//! Changes in a list that the program made and assigned to `environ`, in a process that never had a second thread: there we do what libc does.
 //!
 //! The program counts it, appends to it, gives it to `realloc`, frees its strings. So a value is replaced in place, by a string from
 //! `malloc`; a removal closes the gap downwards; `environ` stays. Readers in such a list have libc's promise, not ours. An addition adopts the
@@ -12,8 +12,8 @@ use core::cell::Cell;
 use core::ffi::c_char;
 use core::ptr::{self, NonNull};
 
-/// Values replaced in one list before it is adopted: each takes memory that only the program can free. Programs that set a few variables in a
-/// list of theirs stay far below.
+/// Values replaced in such lists before they are adopted instead: each takes memory that only the program can free. Programs that set a few
+/// variables in lists of theirs stay far below.
 const MOST: usize = if cfg!(loom) { 2 } else { 4096 };
 
 /// The list that was changed last; all zero at first. Only under the update lock.
@@ -22,7 +22,7 @@ pub(crate) struct Program {
     list: AtomicPtr<Slot>,
     /// A slot of it, if all from its page to the list's last one can be written, or null.
     asked: AtomicPtr<Slot>,
-    /// Values replaced in it.
+    /// Values replaced in such lists.
     replaced: AtomicUsize,
 }
 
@@ -76,16 +76,18 @@ impl Program {
     /// # Safety
     /// - `slot` is a slot of the proper list at `first`.
     pub(crate) unsafe fn may_change(&self, first: *const Slot, slot: *const Slot) -> bool {
+        if sync::own_count(&self.replaced) >= MOST {
+            return false;
+        }
         let page = |slot: *const Slot| slot.addr() / PAGE;
         let asked = sync::own(&self.asked).cast_const();
         if ptr::eq(sync::own(&self.list), first) {
             if !asked.is_null() && page(asked) <= page(slot) {
-                return sync::own_count(&self.replaced) < MOST;
+                return true;
             }
         } else {
-            // Relaxed, all: only the lock's holders use them.
+            // Relaxed, here and below: only the lock's holders use it.
             self.list.store(first.cast_mut(), Ordering::Relaxed);
-            self.replaced.store(0, Ordering::Relaxed);
         }
         // What lies on our stack can be written; not everybody may be asked (sandboxes).
         let (here, top) = (ptr::from_ref(&first).addr(), sync::initial_strings().start);

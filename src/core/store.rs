@@ -10,7 +10,7 @@
 //! |---|---|
 //! | in an array of ours, also one that the program put back | by the moves of [`list`](crate::list); on to another array where there is no room |
 //! | the kernel's | in place, by the same moves; an addition brings it into an array of ours |
-//! | the program's own | in place, as libc does ([`program`](crate::program)); an addition brings it into an array of ours |
+//! | the program's own | with one thread in place, as libc does ([`program`](crate::program)); an addition, and with threads every change, brings it into an array of ours |
 //!
 //! A change counts only if, when it is done, the head still points into the list that was changed. If not, the program
 //! assigned `environ` meanwhile (or the process was forked by a handler that interrupted us: see `process`), and the change,
@@ -564,10 +564,12 @@ impl Store {
         Ok(())
     }
 
-    /// True if the program's list at `first` may be changed where it is, from `slot` on, one of its slots. Under the lock.
+    /// True if the program's list at `first` may be changed where it is, from `slot` on, one of its slots. Under the lock. Not with threads:
+    /// readers in it would miss what moves down. (And it may be the list of another copy of this very code, with a lock of its own.)
     fn may_change(&self, first: *const Slot, slot: *const Slot) -> bool {
+        let alone = self.moves() == Moves::Alone && sync::own_count(&self.broken) == 0;
         // SAFETY: the callers' promise: a proper list.
-        sync::own_count(&self.broken) == 0 && unsafe { self.program.may_change(first, slot) }
+        alone && unsafe { self.program.may_change(first, slot) }
     }
 
     /// Makes `string` the one entry of that name, which was `found` in the list. Under the lock.

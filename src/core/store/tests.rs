@@ -116,10 +116,27 @@ fn set_replaces_in_place_and_adds_where_the_process_may() {
     }
 }
 
+/// With threads readers may be in it: it is copied before any change, and left as it is.
+#[test]
+fn a_list_of_the_programs_own_is_copied_beside_threads() {
+    for change in 0..3 {
+        let env = Env::of(&[c"A=1", c"B=1", c"A=2", c"C=1"]);
+        let list = env.head.load();
+        match change {
+            0 => env.set("A", "3"),
+            1 => env.unset("B").unwrap(),
+            _ => env.put(c"C=3").unwrap(),
+        }
+        assert_ne!(env.head.load(), list);
+        assert_eq!(entries_at(list), ["A=1", "B=1", "A=2", "C=1"]);
+    }
+}
+
 /// As libc does it: the program counts its list, and frees what is in it.
 #[test]
 fn a_list_of_the_programs_own_is_changed_in_place() {
-    for env in [Env::of(&[c"A=1", c"B=1", c"A=2", c"C=1"]), Env::alone(&[c"A=1", c"B=1", c"A=2", c"C=1"])] {
+    let env = Env::alone(&[c"A=1", c"B=1", c"A=2", c"C=1"]);
+    {
         let list = env.head.load();
         env.set("A", "3");
         assert_eq!(entries(&env.head), ["A=3", "B=1", "C=1"]);
@@ -268,6 +285,32 @@ fn saved_lists_stay_whole_three_deep() {
             assert_eq!(entries(&env.head), ["DEPTH=0"]);
         }
         assert!(env.store.retained() - retained < 64 << 10);
+    }
+}
+
+/// What the program stored over, and freed, is met by no pointer into the list, and nor is what it cut off.
+#[test]
+fn a_stand_in_that_the_program_removed_stands_in_no_more() {
+    for alone in [false, true] {
+        for cut in [false, true] {
+            let env = if alone { Env::alone(&[]) } else { Env::of(&[]) };
+            for i in 0..9 {
+                env.set(&format!("N{i}"), "1");
+            }
+            let start = env.head.load();
+            // Something stands in from now on, below the head.
+            let first = |env: &Env| entries(&env.head)[0].strip_suffix("=1").unwrap().to_string();
+            env.unset(&first(&env)).unwrap();
+            let stands = entries_at(start)[0].clone();
+            let at = entries(&env.head).iter().position(|entry| *entry == stands).unwrap();
+            store_at(&env.head, at, if cut { None } else { Some(c"MINE=1") });
+            env.unset(&first(&env)).unwrap();
+            assert!(!entries_at(start).contains(&stands), "{:?}", entries_at(start));
+            // SAFETY: a list of ours.
+            unsafe { env.head.assign(start) };
+            env.set("ONE", "1");
+            assert!(!entries(&env.head).contains(&stands));
+        }
     }
 }
 

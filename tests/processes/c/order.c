@@ -14,9 +14,14 @@ extern char **environ;
 static void show(const char *what, char **at)
 {
 	printf("%s:", what);
-	for (; at && *at; at++)
-		if (strncmp(*at, "LD_PRELOAD=", 11))
+	// An entry that is there several times counts once: a kept pointer to the kernel's list may meet one again, below a head that moved.
+	for (; at && *at; at++) {
+		int again = 0;
+		for (char **later = at + 1; *later; later++)
+			again |= *later == *at;
+		if (!again && strncmp(*at, "LD_PRELOAD=", 11))
 			printf(" %s", *at);
+	}
 	printf("\n");
 }
 

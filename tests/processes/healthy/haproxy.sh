@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# haproxy: setenv, presetenv, unsetenv and resetenv in its configuration, which a reload reads again; "show env" is the list in
-# its order.
+# haproxy: setenv, presetenv, unsetenv and resetenv in its configuration, which a reload reads again; "show env" is the list.
+# (Its order is not compared: haproxy has made a thread before it reads its configuration.)
 cat >ask.py <<'PY'
 import socket
 with socket.socket(socket.AF_UNIX) as s:
     s.connect("stats")
     s.sendall(b"show env\n")
     answer = b"".join(iter(lambda: s.recv(4096), b""))
-print("\n".join(line for line in answer.decode().split("\n") if line and not line.startswith(("LD_PRELOAD", "HAPROXY", "BASH_FUNC", " ", "}"))))
+print("\n".join(sorted(line for line in answer.decode().split("\n") if line and not line.startswith(("LD_PRELOAD", "HAPROXY", "BASH_FUNC", " ", "}")))))
 PY
 cat >plain <<C
 global
