@@ -387,9 +387,10 @@ impl Kind {
             }
             Kind::LoadsTwice => {
                 for i in 0..count {
-                    if is_x(load(i)) {
-                        assert!(is_x(load(i)), "X has another's value");
-                    }
+                    let name = load(i);
+                    let value = load(i);
+                    assert!(name.is_null() || !value.is_null(), "null where an entry was");
+                    assert!(!is_x(name) || is_x(value), "X has another's value");
                 }
             }
         }
@@ -457,6 +458,9 @@ readers! {
     removing_and_replacing ["X=9", "B=1", "A=1"] |env| {
         env.unset("A");
         env.set("B", "2");
+    }
+    removing_one_in_between ["X=9", "B=1", "A=1"] |env| {
+        env.unset("B");
     }
     removing_two ["X=9", "B=1", "A=1"] |env| {
         env.unset("A");

@@ -6,7 +6,7 @@
 //!
 //! | | in a process that never had a second thread | with threads |
 //! |---|---|---|
-//! | **add** | [`append`](Editor::append): one store over the terminator, behind which all is null | [`add_below`](Editor::add_below): below the head; the terminator never moves |
+//! | **add** | [`append`](Editor::append): one store over the terminator, behind which all is null | [`add_below`](Editor::add_below): the slot below the head, then the head; the terminator never moves |
 //! | **remove** | [`close_up`](Editor::close_up): the entries before it move up by one, last one first; then the head. The last one: a null over it | [`fill_gap`](Editor::fill_gap): the first entry into the gap, then the head up by one (Solaris) |
 //! | **replace** | one store into the slot | the same |
 //!
@@ -45,17 +45,19 @@
 //!
 //! A reader of another kind, beside threads: the slot in which X was at that time keeps X (L8), so it finds X whatever the order of its loads.
 //!
-//! # Why an add below is three stores
-//! Storing the entry first and moving the head second (Solaris's order) is not linearizable where the slot was in the list before. A reader
-//! that loaded the head before an earlier remove moved it up scans the vacated slot, too, and so finds the entry *before* the head is
-//! moved; a second reader, started after the first is done, loads the head and misses it. With a copy of the first entry in between, the
-//! new entry becomes visible to every reader by one and the same store. Loom `an_added_variable_stays_found` fails on the shorter form. A
-//! slot that was in no list is seen by nobody before the head is moved: two stores.
+//! # Why an add below needs a slot that nobody is in
+//! Storing the entry first and moving the head second is Solaris's order. Where the slot was in the list just before, it is not linearizable:
+//! a reader that loaded the head before a remove moved it up scans the vacated slot, too, and so finds the entry *before* the head is moved;
+//! a second reader, started after the first is done, loads the head and misses it. Loom `an_added_variable_stays_found` fails then. A copy of
+//! the first entry in between, with the head moved first, cures that, and brings a reader that loads a slot twice the name of the one and the
+//! value of the other. So the slot is one that was in no list, or in none since the array became live again (`Idle`: whoever was there is late by
+//! several moves to another array); otherwise the list moves on.
 //!
 //! # Linearization points
 //! | operation | point |
 //! |---|---|
-//! | add, replace | the store of the entry into its slot; into a slot never used, the move of the head |
+//! | add | with one thread, the store over the terminator; with threads, the move of the head, or the store into a slot that was kept for it |
+//! | replace | the store of the entry into its slot |
 //! | remove | the store over the victim; the move of the head when the victim is first |
 //! | clear, adoption | the move of the head |
 //! | read, hit | at the load of the slot, or at the last moment before it at which the entry was still in the list |
@@ -233,7 +235,7 @@ impl<'a> Editor<'a> {
         end: *const Slot,
     ) -> Result<bool, Moved> {
         if !self.reserved.is_null() {
-            // One store, visible to all at once: as in `add_below`, after the head was moved.
+            // One store, visible to all at once.
             let _change = self.array.change();
             self.array.put(self.index(self.reserved), entry, hint);
             self.reserved = ptr::null();
@@ -264,28 +266,18 @@ impl<'a> Editor<'a> {
         true
     }
 
-    /// Adds `entry` in front. See the module text for why this takes three stores, and when two.
+    /// Adds `entry` in front, in a slot that no reader can be in. See the module text.
     fn add_below(&mut self, entry: *mut c_char, hint: Option<Hint>) -> Result<bool, Moved> {
-        let first = self.index(self.first);
-        let Some(i) = first.checked_sub(1) else { return Ok(false) };
-        let (below, array) = (self.array.slot(i), self.array);
+        let array = self.array;
+        let Some(i) = self.index(self.first).checked_sub(1) else { return Ok(false) };
+        let below = array.slot(i);
         let unused = ptr::from_ref(below) < array.lowest.get();
         if !unused && self.moves == Moves::Beside && array.state(i) != State::Idle {
             return Ok(false); // L8: it holds a live entry
         }
         let _change = array.change();
-        let neighbour = array.slot(first).own();
-        if unused || neighbour.is_null() {
-            // Where the list is empty, there is nothing to copy but a null, which must not be where an entry was.
-            array.put(i, entry, hint);
-            self.move_head(below)?;
-            return Ok(true);
-        }
-        // The first entry twice: harmless to every reader, whatever head it loaded.
-        below.store(neighbour);
+        array.put(i, entry, hint);
         self.move_head(below)?;
-        below.store(entry);
-        array.note(i, entry, hint);
         Ok(true)
     }
 
@@ -517,7 +509,8 @@ impl<'a> Editor<'a> {
     pub(crate) fn settle(&self, adding: bool) {
         let next = self.index(self.first).wrapping_sub(1);
         let blocked = adding && self.reserved.is_null() && self.array.below().contains(&next);
-        if self.moves == Moves::Apart || blocked && self.array.state(next) == State::Left {
+        let blocked = blocked && matches!(self.array.state(next), State::Left | State::Plain);
+        if self.moves == Moves::Apart || blocked {
             return self.tidy(0);
         }
         let _change = self.array.change();
