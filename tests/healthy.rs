@@ -60,6 +60,7 @@ fn own_lists(libc: Libc) {
         let seed = seed();
         let print = |mode| {
             let text = String::from_utf8(scenes(libc, "own_lists", mode, &[&seed]).stdout).expect("ASCII");
+            // A list that became empty is a digit alone.
             let lists = text.lines().filter(|line| matches!(line.split(' ').next(), Some("0" | "1")));
             lists.map(String::from).collect::<Vec<_>>()
         };

@@ -4,22 +4,22 @@
 //! when the program is linked or loaded. Reads need nothing else: no initialisation, no thread-local storage, no system call.
 //!
 //! # fork
-//! The store lives in a page of its own that the kernel wipes to zero in a forked child (`MADV_WIPEONFORK`, Linux 4.14). So
-//! a child that was forked while another thread was inside `setenv` finds the lock free and nothing published; the list itself is
-//! proper after every single store, and the child's first change adopts it. Nothing runs at fork time. `pthread_atfork` was not
-//! chosen: its handlers are ordered among other libraries' handlers, raw `clone` skips them, and a signal handler that forks while
-//! its own thread is inside `setenv`, as crash handlers do, would wait for itself for ever.
+//! The lock lies in a page of its own that the kernel wipes to zero in a forked child (`MADV_WIPEONFORK`, Linux 4.14), with a word
+//! that says whether this process has changed anything. So a child that was forked while another thread was inside `setenv` finds the
+//! lock free. At its first change it sees by the zero that it is new, and by a word that is not wiped whether a change was under way at the
+//! fork. If not, it goes on with its parent's list, arrays, notes and strings, which were at rest. If so, it forgets them and copies the
+//! list, which is proper after every single store, into memory of its own. Nothing runs at fork time. `pthread_atfork` was not chosen:
+//! its handlers are ordered among other libraries' handlers, raw `clone` skips them, and a signal handler that forks while its own thread
+//! is inside `setenv`, as crash handlers do, would wait for itself for ever.
 //!
-//! What readers search by is not wiped (see `inherited`): it holds in the child as it did in the parent.
+//! What readers search by is neither wiped nor forgotten (see `inherited`): it holds in the child as it did in the parent.
 //!
-//! The page holds the lock and pointers to objects that describe themselves, and no two words of it must agree (K3). That is for
+//! What writers use are pointers to objects that describe themselves, and no two words of it must agree (A1, Y1, K3). That is for
 //! the child that *returns* from such a handler into the interrupted `setenv`. The frame goes on with the array, chunk and
 //! table it has in hand, which nobody else uses: whatever the handler did in the child, it did with new ones. Every move of the
 //! head is a compare-and-exchange, and a change counts only if the head still points into the array that was changed, so the
 //! frame either completes its change or starts over on the list that the handler left. (Threads that such a handler started
 //! before it returned are not covered; POSIX allows it no `pthread_create`.)
-//!
-//! Memory is not taken over: each generation of a fork chain that changes its environment maps an arena of its own.
 //!
 //! A `vfork` child shares the page and the lock with its parent, as it shares the list.
 //!
@@ -128,8 +128,8 @@ pub fn survives_fork() -> bool {
     ADVICE.load(Ordering::Relaxed) == TAKEN
 }
 
-/// Bytes allocated for the environment by this process, for ever: entries, arrays and tables. What it inherited over `fork` is
-/// not counted.
+/// Bytes allocated for the environment by this process, for ever: entries, arrays and tables. In a forked child, what its
+/// parent had allocated until then is counted, too.
 pub fn retained_bytes() -> usize {
     store().retained()
 }
