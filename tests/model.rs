@@ -222,8 +222,11 @@ fn step(random: &mut Random, model: &mut Model, program: &mut Program) -> String
             "save environ".into()
         }
         22 if !saved.is_empty() && random.chance(8) => {
-            // What a saved pointer shows after later changes is not for the model to say; that it is a list, is.
+            // What a saved pointer shows after later changes is not for the model to say; that it is a list, is. The next change
+            // drops copies that the library left there, also of what the program has removed by itself.
             head.store(saved[random.below(saved.len())], Ordering::Relaxed);
+            assert_eq!(process::set(b"RESTORED", b"1", true), Ok(()));
+            assert_eq!(process::unset(b"RESTORED"), Ok(()));
             *model = Model::of(&raw());
             "restore environ".into()
         }
