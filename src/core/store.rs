@@ -49,7 +49,7 @@ pub struct Store {
     scratch: Scratch,
     program: Program,
     pub(crate) batch: Batches,
-    /// Not 0 while a change is going on; and for ever in a child that was forked in the middle of one by a thread that it has not.
+    /// The thread that is making a change, or 0. Still that in a child that was forked in the middle of one.
     busy: AtomicUsize,
     /// Not 0 if a change was broken off, until the list was copied.
     broken: AtomicUsize,
@@ -425,9 +425,9 @@ impl Store {
     #[inline(never)]
     fn hold(&self) -> Held<'_> {
         self.wiped.lock.acquire();
-        let before = sync::own_count(&self.busy);
+        let (mut before, this) = (sync::own_count(&self.busy), sync::thread());
         // Relaxed, all: for our own thread, and for who is forked now; otherwise the lock orders.
-        self.busy.store(1, Ordering::Relaxed);
+        self.busy.store(this, Ordering::Relaxed);
         sync::keep_order();
         if sync::own_count(&self.wiped.known) == 0 {
             self.wiped.known.store(1, Ordering::Relaxed);
@@ -436,6 +436,9 @@ impl Store {
                 self.arrays.forget();
                 self.scratch.forget();
                 self.broken.store(1, Ordering::Relaxed);
+            }
+            if before != this {
+                before = 0; // that thread is not in this process, and will not go on
             }
         }
         Held { store: self, before }
