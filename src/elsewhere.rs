@@ -92,6 +92,7 @@ pub(crate) fn unset(name: &[u8]) -> Result<(), Error> {
     check_name(name)?;
     // SAFETY: a C string.
     with_string(name, Error::InvalidName, |name| {
+        // SAFETY: `name` is a C string, which libc only reads; the caller keeps its promise about threads.
         result(unsafe { black_box(libc::unsetenv as c::UnsetEnvFn)(name) })
     })
 }
