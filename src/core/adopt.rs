@@ -225,21 +225,38 @@ impl<'a> Means<'a> {
     ///
     /// # Safety
     /// - `first` is null or points into a proper list, which stays; under the update lock.
-    #[inline(never)]
     pub(crate) unsafe fn collect(
         self,
         first: *const Slot,
         array: Option<&Array>,
         more: usize,
     ) -> Result<Plan<'a>, Stop> {
+        // SAFETY: the caller's promise.
+        unsafe { self.collect_but(first, array, more, None) }
+    }
+
+    /// The same without what is in another array already.
+    ///
+    /// # Safety
+    /// - as there.
+    #[inline(never)]
+    unsafe fn collect_but(
+        self,
+        first: *const Slot,
+        array: Option<&Array>,
+        more: usize,
+        same: Option<Same<'_>>,
+    ) -> Result<Plan<'a>, Stop> {
         let keys = self.inherited.keys.get();
         // SAFETY: the caller's promise.
-        let len = unsafe { slots(first) }.count();
+        let len = same.map_or_else(|| unsafe { slots(first) }.count(), |same| same.different);
         let room = len.checked_add(more).filter(|&room| room < u32::MAX as usize / 2);
         let mut plan = self.scratch.plan(self.strings, room.ok_or(Stop::Memory(usize::MAX))?, keys)?;
-        // Not more than were counted: the program's list may be growing.
         // SAFETY: as above.
-        for (slot, entry) in unsafe { slots(first) }.take(len) {
+        let list = unsafe { slots(first) };
+        let differs = |slot| same.is_none_or(|same| !same.holds(same.from.index(slot)));
+        // Not more than were counted: the program's list may be growing.
+        for (slot, entry) in list.filter(|&(slot, _)| differs(slot)).take(len) {
             let ours = array.filter(|array| array.holds(slot)).map(|array| (array, array.index(slot)));
             // A head that the program put back: copies that moves left below the list are not entries.
             if ours.is_some_and(|(array, i)| slot < array.first.get() && array.is_copy(i)) {
@@ -281,6 +298,48 @@ impl<'a> Means<'a> {
         }
     }
 
+    /// The list from `first` to `end` in `array`, one of ours, brought into another array, and not yet published there: as [`bring`](Self::bring), but
+    /// where both arrays hold the same, nothing is done.
+    ///
+    /// # Safety
+    /// - the list in `array` starts and ends there; under the update lock.
+    #[inline(never)]
+    pub(crate) unsafe fn move_on(
+        self,
+        head: &'a Head,
+        array: &Array,
+        (first, end): (*const Slot, *const Slot),
+        moves: Moves,
+        adding: bool,
+    ) -> Result<Editor<'a>, Stop> {
+        let len = array.index(end) - array.index(first);
+        let mut next = self.next(len, moves, false)?;
+        let edited = moves != Moves::Alone && next.live_at.get() != 0;
+        let same = if edited { Same::between(array, first, len, next) } else { None };
+        if edited && same.is_none() {
+            next = self.next(len, moves, true)?;
+        }
+        if same.is_some_and(|same| same.is_all) {
+            // SAFETY: the lock is held; the head does not point into `next`, which is not the live one.
+            let list = unsafe { Editor::private(head, next, moves) };
+            list.tidy(4 * FEW);
+            list.settle(adding);
+            return Ok(list);
+        }
+        // SAFETY: the caller's promise.
+        let plan = unsafe { self.collect_but(first, Some(array), 0, same) }?;
+        self.fill(head, next, &plan, same, moves, adding)
+    }
+
+    /// An array for a list of `len` entries and one more. With `exact`, the program may have cut the list that is in it.
+    fn next(self, len: usize, moves: Moves, exact: bool) -> Result<&'a Array, Stop> {
+        let fits = |array: &Array| {
+            let end = if exact { array.count() } else { array.end() };
+            moves == Moves::Alone || end > len
+        };
+        self.arrays.next(self.strings, || self.inherited.limit(), len, fits)
+    }
+
     /// An array that holds the plan, private as yet, with room for one entry more; one that would hold `least`, too (L7: a program that has
     /// counted the list before goes on to count). `adding`: the next change, once it is live, is an addition.
     #[inline(never)]
@@ -292,28 +351,78 @@ impl<'a> Means<'a> {
         moves: Moves,
         adding: bool,
     ) -> Result<Editor<'a>, Stop> {
-        let (len, limit) = (plan.len(), self.inherited.limit());
-        let alone = moves == Moves::Alone;
-        let fits = |array: &Array| alone || has_room(array, len);
-        let array = self.arrays.next(self.strings, limit, len.max(least), fits)?;
-        let written = alone || array.live_at.get() == 0;
+        let next = self.next(plan.len().max(least), moves, true)?;
+        self.fill(head, next, plan, None, moves, adding)
+    }
+
+    /// Makes the list in `array` the planned one; of `same`, if there is one, the plan holds what differs.
+    fn fill(
+        self,
+        head: &'a Head,
+        array: &'a Array,
+        plan: &Plan<'_>,
+        same: Option<Same<'_>>,
+        moves: Moves,
+        adding: bool,
+    ) -> Result<Editor<'a>, Stop> {
+        let written = moves == Moves::Alone || array.live_at.get() == 0;
         // SAFETY: the lock is held; the head does not point into `array`, which is not the live one.
         let mut list = unsafe { Editor::private(head, array, moves) };
         if written {
-            list.write(len, plan.list());
+            list.write(plan.len(), plan.list());
         } else {
-            edit(&mut list, plan, adding)?;
+            edit(&mut list, plan, same, adding)?;
         }
         list.take_up(moves);
         Ok(list)
     }
 }
 
-/// True if a list of `len` entries, and one more, has room in an array that is edited.
-fn has_room(array: &Array, len: usize) -> bool {
-    // SAFETY: a list in an array of ours.
-    let listed = unsafe { crate::slot::own_slots(array.first.get()) }.count();
-    array.index(array.first.get()) + listed > len
+/// A list that moves on, and the one in the array that it moves to, laid end to end: there they mostly hold the same, slot by slot.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Same<'a> {
+    from: &'a Array,
+    to: &'a Array,
+    /// The first slot of the list that moves on.
+    first: usize,
+    /// Slots by which the list lies higher in `from` than in `to`, wrapping.
+    shift: usize,
+    /// Entries of the list that the other one does not hold at their place.
+    different: usize,
+    /// True if that one holds nothing else.
+    is_all: bool,
+}
+
+impl<'a> Same<'a> {
+    /// Compares the list of `len` entries at `first` in `from` with the one in `to`. `None` if something in it is not known to stay (what the
+    /// program stored may have the name of an entry that both have), or the program cut the other one.
+    fn between(from: &'a Array, first: *const Slot, len: usize, to: &'a Array) -> Option<Same<'a>> {
+        let (first, start, end) = (from.index(first), to.index(to.first.get()), to.end());
+        if first < from.index(from.first.get()) {
+            return None;
+        }
+        let shift = (first + len).wrapping_sub(end);
+        let common = (end - start).min(len);
+        let (mut fixed, mut same) = (0, 0);
+        for i in first + len - common..first + len {
+            let (is_fixed, agrees) = from.agrees(i, to, i.wrapping_sub(shift));
+            fixed += usize::from(is_fixed);
+            same += usize::from(agrees);
+        }
+        let is_all = same == len && end - start == len;
+        let stays = |i| from.is_noted(i);
+        let whole = || (start..end).all(|j| !to.slot(j).own().is_null());
+        let known = || fixed == common && (first..first + len - common).all(stays) && whole();
+        (is_all || known()).then_some(Same { from, to, first, shift, different: len - same, is_all })
+    }
+
+    /// True if both lists hold the same entry at the place that is slot `i` in `from`, and know the same of it.
+    fn holds(&self, i: usize) -> bool {
+        let j = i.wrapping_sub(self.shift);
+        (self.first..self.from.capacity()).contains(&i)
+            && j < self.to.capacity()
+            && self.from.agrees(i, self.to, j) == (true, true)
+    }
 }
 
 /// Changes of an array, up to which an edit cares for readers of every kind in it, as beside them: each may look at what lies below the list.
@@ -322,8 +431,8 @@ const FEW: usize = 64;
 /// Makes the list in an array the planned one. Readers may still be in it: ordinary moves only, and as few as can be. What both have stays in its
 /// slot, so that even a reader that does not go upwards finds it there, however late it is.
 /// With `adding`, a slot is kept for the addition that follows, if there is one.
-fn edit(list: &mut Editor<'_>, plan: &Plan<'_>, adding: bool) -> Result<(), Stop> {
-    if plan.len() == 0 {
+fn edit(list: &mut Editor<'_>, plan: &Plan<'_>, same: Option<Same<'_>>, adding: bool) -> Result<(), Stop> {
+    if plan.len() == 0 && same.is_none() {
         list.abandon();
         return Ok(());
     }
@@ -331,8 +440,12 @@ fn edit(list: &mut Editor<'_>, plan: &Plan<'_>, adding: bool) -> Result<(), Stop
     // What both have. What the program itself stored there has no note, and counts as not in the plan.
     let mut going = 0;
     for (slot, entry) in list.slots() {
+        if same.is_some_and(|same| same.holds(list.index(slot).wrapping_add(same.shift))) {
+            continue;
+        }
         let noted = list.noted(slot, entry);
         let Some(i) = noted.and_then(|hint| plan.seat(entry, hint)) else {
+            list.mark(slot);
             going += 1;
             continue;
         };
@@ -340,7 +453,6 @@ fn edit(list: &mut Editor<'_>, plan: &Plan<'_>, adding: bool) -> Result<(), Stop
         if !ptr::eq(entry, theirs) || noted != Some(hint) {
             list.replace(slot, theirs, Some(hint));
         }
-        list.keep(slot);
     }
     if going > FEW {
         list.take_up(Moves::Apart);
@@ -351,9 +463,13 @@ fn edit(list: &mut Editor<'_>, plan: &Plan<'_>, adding: bool) -> Result<(), Stop
     let mut missing = missing.map(|i| plan.get(i)).filter(|(entry, _)| !entry.is_null());
     let mut goes = None;
     for (slot, entry) in list.slots() {
-        if list.forget(slot) {
+        if going == 0 {
+            break;
+        }
+        if !list.unmark(slot) {
             continue;
         }
+        going -= 1;
         match missing.next() {
             Some((theirs, hint)) => list.exchange(slot, theirs, hint),
             // The highest one of those that go is kept for last: what fills gaps never reaches it.
@@ -368,7 +484,7 @@ fn edit(list: &mut Editor<'_>, plan: &Plan<'_>, adding: bool) -> Result<(), Stop
         if !list.add(entry, Some(hint), ptr::null())? {
             list.tidy(0);
             if !list.add(entry, Some(hint), ptr::null())? {
-                return Err(Stop::Memory(usize::MAX)); // there is room: `has_room`
+                return Err(Stop::Memory(usize::MAX)); // there is room: `Means::next`
             }
         }
     }

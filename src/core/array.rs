@@ -42,6 +42,8 @@ pub(crate) struct Array {
     pub(crate) live_at: Cell<usize>,
     /// Where the list in this array starts, as far as we moved it.
     pub(crate) first: Cell<*const Slot>,
+    /// Where the list ended when that was last asked.
+    end: Cell<*const Slot>,
     /// The lowest slot that was ever used.
     pub(crate) lowest: Cell<*const Slot>,
     /// How many slots below the first are `Left`.
@@ -166,6 +168,7 @@ impl Array {
                 assigned_away: Cell::new(false),
                 live_at: Cell::new(0),
                 first: Cell::new(last),
+                end: Cell::new(last),
                 lowest: Cell::new(last),
                 left: Cell::new(0),
                 stand_in: Cell::new((ptr::null_mut(), None)),
@@ -246,6 +249,40 @@ impl Array {
         let fixed = self.hints.noted(i, entry)?;
         let rest = u32::from(self.rest(i).get()) & RESTS;
         Some(Hint { hash: self.hints.noted_hash(i) | rest, fixed })
+    }
+
+    /// Where the list that starts at `first` ends: at a null behind an entry, but not at the first one if the program cut the list since that was
+    /// asked last.
+    pub(crate) fn end(&self) -> usize {
+        let (first, end) = (self.index(self.first.get()), self.index(self.end.get()));
+        let is_null = |i: usize| self.slot(i).own().is_null();
+        if first <= end && is_null(end) && (end == first || !is_null(end - 1)) {
+            return end;
+        }
+        self.count()
+    }
+
+    /// Where it does end.
+    pub(crate) fn count(&self) -> usize {
+        let first = self.index(self.first.get());
+        let is_null = |i: usize| self.slot(i).own().is_null();
+        let end = (first..self.capacity()).find(|&i| is_null(i)).unwrap_or(self.capacity() - 1);
+        self.end.set(self.slot(end));
+        end
+    }
+
+    /// True if slot `i` holds what was noted of it, and that is fixed; and if slot `j` of the other array holds the same, and this was noted
+    /// there, too.
+    #[inline(always)]
+    pub(crate) fn agrees(&self, i: usize, other: &Array, j: usize) -> (bool, bool) {
+        let (entry, theirs) = (self.slot(i).own(), other.slot(j).own());
+        let same = entry == theirs && self.hints.agrees(i, &other.hints, j);
+        (self.hints.noted(i, entry) == Some(true), same)
+    }
+
+    /// True if slot `i` holds what was noted of it, and that is fixed.
+    pub(crate) fn is_noted(&self, i: usize) -> bool {
+        self.hints.noted(i, self.slot(i).own()) == Some(true)
     }
 
     /// What slot `i` is.

@@ -85,11 +85,14 @@ impl Arrays {
         None
     }
 
-    /// The array that was live last.
+    /// The array that was live last, if it is sound.
     pub(crate) fn latest(&self) -> Option<&Array> {
-        self.all()
-            .filter(|array| array.live_at.get() > 0 && array.is_sound())
-            .max_by_key(|array| array.live_at.get())
+        self.newest().filter(|array| array.is_sound())
+    }
+
+    /// The array that was live last.
+    fn newest(&self) -> Option<&Array> {
+        self.all().filter(|array| array.live_at.get() > 0).max_by_key(|array| array.live_at.get())
     }
 
     /// Notes that `array` is live from now on, or again.
@@ -113,29 +116,28 @@ impl Arrays {
         self.kernel.store(ptr::from_ref(array).cast_mut(), Ordering::Relaxed);
     }
 
-    /// An array for a list of `len` entries that has room for more, neither live nor the one that was live last. `limit` is as for
-    /// [`Hints::new`](crate::hints::Hints::new); `fits` is asked of one that
-    /// was in use.
+    /// An array for a list of `len` entries that has room for more, neither live nor the one that was live last. `limit` is asked for
+    /// a new one, for [`Hints::new`](crate::hints::Hints::new); `fits` is asked of one that was in use.
     pub(crate) fn next(
         &self,
         strings: &Strings,
-        limit: usize,
+        limit: impl Fn() -> usize,
         len: usize,
         fits: impl Fn(&Array) -> bool,
     ) -> Result<&Array, Stop> {
-        let latest = self.latest().map(ptr::from_ref);
-        let may_go = |array: &Array| Some(ptr::from_ref(array)) != latest && array.is_sound();
-        let large = |array: &Array| array.capacity() > len + 1 && fits(array);
-        let at = |word| array_at(word).filter(|array| may_go(array) && large(array));
+        let newest = self.newest().map(ptr::from_ref);
+        let may_go = |array: &Array| Some(ptr::from_ref(array)) != newest;
+        let large = |array: &Array| array.capacity() > len + 1;
         let left = |assigned: bool| {
-            let words = self.pool.iter().filter_map(at);
-            words.filter(move |array| array.assigned_away.get() == assigned)
+            let of = move |word| array_at(word).map(|array| (word, array));
+            let words = self.pool.iter().filter_map(of).filter(|&(_, array)| may_go(array) && large(array));
+            words.filter(move |(_, array)| array.assigned_away.get() == assigned)
         };
         // Those we left ourselves, the oldest one first, if there are enough; otherwise a new one, as long as there is a place for it.
-        let mine = left(false).min_by_key(|array| array.live_at.get());
-        let unused = mine.filter(|array| array.live_at.get() == 0);
-        if let Some(array) = unused.or(mine.filter(|_| left(false).count() + 1 >= TURN)) {
-            return Ok(array);
+        let mine = left(false).min_by_key(|(_, array)| array.live_at.get());
+        let enough = |&(_, array): &(_, &Array)| array.live_at.get() == 0 || left(false).count() + 1 >= TURN;
+        if let Some(place) = mine.filter(enough) {
+            return self.used(place, strings, limit, len, fits);
         }
         let empty = self.pool.iter().find(|word| array_at(word).is_none_or(|array| !array.is_sound()));
         let small = |assigned: bool| {
@@ -144,20 +146,37 @@ impl Arrays {
             self.pool.iter().find(|word| array_at(word).is_some_and(goes))
         };
         if let Some(word) = empty.or_else(|| small(false)).or_else(|| small(true)) {
-            let array = self.fresh(strings, limit, len)?;
-            word.store(ptr::from_ref(array).cast_mut(), Ordering::Relaxed);
-            return Ok(array);
+            return self.fresh(word, strings, limit, len);
         }
         // One of the lists that the program left goes: neither one of the last few, which may be saved inside of each other, nor, as long as
         // there are others, the oldest one, which a program keeps that saves it and assigns others over and over.
         let newer =
-            |array: &Array| left(true).filter(|other| other.live_at.get() > array.live_at.get()).count();
+            |array: &Array| left(true).filter(|(_, other)| other.live_at.get() > array.live_at.get()).count();
         let deep = DEEP.min(left(true).count().saturating_sub(1));
-        left(true).find(|&array| newer(array) == deep).or(mine).ok_or(Stop::Memory(usize::MAX))
+        let place = left(true).find(|(_, array)| newer(array) == deep).or(mine);
+        self.used(place.ok_or(Stop::Memory(usize::MAX))?, strings, limit, len, fits)
+    }
+
+    /// An array that was in use, if it is sound and the list in it leaves room; otherwise a new one in its place.
+    fn used<'a>(
+        &'a self,
+        (word, array): (&AtomicPtr<Array>, &'a Array),
+        strings: &Strings,
+        limit: impl Fn() -> usize,
+        len: usize,
+        fits: impl Fn(&Array) -> bool,
+    ) -> Result<&'a Array, Stop> {
+        if array.is_sound() && fits(array) { Ok(array) } else { self.fresh(word, strings, limit, len) }
     }
 
     /// A new array, larger than every one that is too small for this list.
-    fn fresh<'a>(&self, strings: &Strings, limit: usize, len: usize) -> Result<&'a Array, Stop> {
+    fn fresh<'a>(
+        &self,
+        word: &AtomicPtr<Array>,
+        strings: &Strings,
+        limit: impl Fn() -> usize,
+        len: usize,
+    ) -> Result<&'a Array, Stop> {
         let too_large = Stop::Memory(usize::MAX);
         let room = (len + 1).max(MIN_ROOM);
         let capacity =
@@ -165,8 +184,10 @@ impl Arrays {
         let bytes = Array::bytes(capacity, true).ok_or(too_large)?;
         let at = strings.take(bytes, align_of::<Array>())?;
         // SAFETY: K1; `take` gave `bytes` bytes, aligned.
-        let array = unsafe { Array::place(at, capacity, limit) };
+        let array = unsafe { Array::place(at, capacity, limit()) };
         sync::wrote(array.hints());
+        // Relaxed: only the lock's holders use it.
+        word.store(ptr::from_ref(array).cast_mut(), Ordering::Relaxed);
         Ok(array)
     }
 

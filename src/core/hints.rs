@@ -348,6 +348,12 @@ impl Hints {
         (shadow == entry || shadow == no_shadow(entry)).then_some(shadow == entry)
     }
 
+    /// True if the same entry was noted of slot `i` and of slot `j` of the others, as fixed or not. Under the update lock.
+    #[inline(always)]
+    pub(crate) fn agrees(&self, i: usize, others: &Hints, j: usize) -> bool {
+        sync::own(self.shadow(i)) == sync::own(others.shadow(j))
+    }
+
     /// The hash that slot `i` was noted with, but for its [`rest`]. Under the update lock.
     pub(crate) fn noted_hash(&self, i: usize) -> u32 {
         u32::from(sync::own_tag(self.tag(i))) << REST

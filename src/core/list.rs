@@ -471,16 +471,18 @@ impl<'a> Editor<'a> {
         true
     }
 
-    /// Marks an entry that an edit keeps.
-    pub(crate) fn keep(&self, slot: *const Slot) {
+    /// Marks an entry that goes in an edit. (No slot of a list is `Left`.)
+    pub(crate) fn mark(&self, slot: *const Slot) {
         self.array.mark(self.index(slot), State::Left);
     }
 
-    /// Takes the mark away. True if there was one. The first entry that fills a gap is one that had it.
-    pub(crate) fn forget(&self, slot: *const Slot) -> bool {
-        let kept = self.array.state(self.index(slot)) == State::Left;
-        self.array.mark(self.index(slot), State::Plain);
-        kept
+    /// Takes the mark away. True if there was one. What fills a gap has none: those below it were looked at before.
+    pub(crate) fn unmark(&self, slot: *const Slot) -> bool {
+        let marked = self.array.state(self.index(slot)) == State::Left;
+        if marked {
+            self.array.mark(self.index(slot), State::Plain);
+        }
+        marked
     }
 
     /// Makes all below the list idle, if it is more than `most` slots: who was there is not thought of any more.

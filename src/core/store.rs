@@ -505,7 +505,7 @@ impl Store {
                 first = left;
             } else if (array.index(first)..array.index(left)).any(|i| array.is_copy(i)) {
                 // SAFETY: a list in an array of ours.
-                return unsafe { self.bring(head, first, Some(array), false) };
+                return unsafe { self.bring(head, first, Some(array)) };
             }
         }
         array.first.set(first);
@@ -519,7 +519,7 @@ impl Store {
     pub(crate) fn adopt<'a>(&'a self, head: &'a Head, first: *const Slot) -> Result<Editor<'a>, Stop> {
         self.leave();
         // SAFETY: the promise of the callers: every list that the head is given is a proper one.
-        unsafe { self.bring(head, first, None, false) }
+        unsafe { self.bring(head, first, None) }
     }
 
     /// The program has assigned `environ`: the list that was live before may come back.
@@ -531,9 +531,18 @@ impl Store {
 
     /// Moves the list in `array` on to another one. Under the lock.
     #[cold]
-    fn move_on<'a>(&'a self, head: &'a Head, list: &Editor<'a>, adding: bool) -> Result<Editor<'a>, Stop> {
-        // SAFETY: a list in an array of ours.
-        unsafe { self.bring(head, list.first(), Some(list.array()), adding) }
+    fn move_on<'a>(
+        &'a self,
+        head: &'a Head,
+        list: &Editor<'a>,
+        end: *const Slot,
+        adding: bool,
+    ) -> Result<Editor<'a>, Stop> {
+        let (first, array) = (list.first(), list.array());
+        // SAFETY: that is where its list starts.
+        let mut list = unsafe { self.means().move_on(head, array, (first, end), self.moves(), adding) }?;
+        self.publish(&mut list, first)?;
+        Ok(list)
     }
 
     /// Brings the list at `first` into another array, and publishes it there.
@@ -547,11 +556,10 @@ impl Store {
         head: &'a Head,
         first: *const Slot,
         array: Option<&Array>,
-        adding: bool,
     ) -> Result<Editor<'a>, Stop> {
         // SAFETY: the caller's promise.
-        let plan = unsafe { self.means().collect(first, array, 1) }?;
-        let mut list = self.means().bring(head, &plan, 0, self.moves(), adding)?;
+        let plan = unsafe { self.means().collect(first, array, 0) }?;
+        let mut list = self.means().bring(head, &plan, 0, self.moves(), false)?;
         self.publish(&mut list, first)?;
         Ok(list)
     }
@@ -588,13 +596,13 @@ impl Store {
     ) -> Result<(), Stop> {
         let hint = Hint { hash: key.hash, fixed };
         if list.is_cluttered() {
-            list = self.move_on(head, &list, false)?;
+            list = self.move_on(head, &list, found.end, false)?;
             found = list.find(key);
         }
         if !replace(&mut list, key, string, hint, self.inherited.keys.get(), found)?
             && !list.add(string, Some(hint), found.end)?
         {
-            list = self.move_on(head, &list, true)?;
+            list = self.move_on(head, &list, found.end, true)?;
             let end = list.find(key).end;
             if !list.add(string, Some(hint), end)? {
                 return Err(Stop::Memory(usize::MAX)); // there is room: cannot be
