@@ -385,6 +385,9 @@ pub(crate) struct Same<'a> {
     to: &'a Array,
     /// The first slot of the list that moves on.
     first: usize,
+    /// The first slot of the other one, and its end.
+    start: usize,
+    end: usize,
     /// Slots by which the list lies higher in `from` than in `to`, wrapping.
     shift: usize,
     /// Entries of the list that the other one does not hold at their place.
@@ -413,15 +416,22 @@ impl<'a> Same<'a> {
         let stays = |i| from.is_noted(i);
         let whole = || (start..end).all(|j| !to.slot(j).own().is_null());
         let known = || fixed == common && (first..first + len - common).all(stays) && whole();
-        (is_all || known()).then_some(Same { from, to, first, shift, different: len - same, is_all })
+        (is_all || known()).then_some(Same {
+            from,
+            to,
+            first,
+            start,
+            end,
+            shift,
+            different: len - same,
+            is_all,
+        })
     }
 
     /// True if both lists hold the same entry at the place that is slot `i` in `from`, and know the same of it.
     fn holds(&self, i: usize) -> bool {
         let j = i.wrapping_sub(self.shift);
-        (self.first..self.from.capacity()).contains(&i)
-            && j < self.to.capacity()
-            && self.from.agrees(i, self.to, j) == (true, true)
+        i >= self.first && j >= self.start && j < self.end && self.from.agrees(i, self.to, j) == (true, true)
     }
 }
 
