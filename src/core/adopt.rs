@@ -1,9 +1,12 @@
 //! Bringing a list into an array of ours: the kernel's, one that the program assigned to `environ`, or our own when it moves on.
 //!
-//! What the list is to be is collected first, as a [`Plan`]: the first entry of each name, in order, with what is known of it. What a batch
-//! changes is changed there. Then an array is made to hold it: written, if no reader can be in it, otherwise *edited* by the ordinary moves of
-//! [`list`](crate::list), so that a reader who came into that array long ago finds every variable that both lists have. Both are linear:
-//! one table of names, keyed so that nobody can choose names that collide (T1), and no loop over pairs.
+//! In a process that never had a second thread the list is *copied* as it is, duplicates and all, as libc copies it; no name is looked at.
+//!
+//! With threads, and for a batch, what the list is to be is collected first, as a [`Plan`]: the first entry of each name, in order, with what is
+//! known of it. What a batch changes is changed there. Then an array is made to hold it: written, if no reader can be in it, otherwise
+//! *edited* by the ordinary moves of [`list`](crate::list), so that a reader who came into that array long ago finds every variable that both
+//! lists have. A list that moves on from one array to another mostly finds itself there, as it was a few changes ago ([`Same`]): then
+//! only what differs is planned and edited. All of it is linear.
 //!
 //! The list itself is only read: it may be constant, on a stack, or freed later.
 //!
@@ -12,204 +15,19 @@
 
 use crate::array::Array;
 use crate::arrays::Arrays;
-use crate::entry::{self, Key};
+use crate::entry::Key;
 use crate::error::Stop;
-use crate::hints::Hint;
+use crate::hints::{Hint, Hints};
 use crate::inherited::Inherited;
 use crate::keep::Strings;
 use crate::list::{Editor, Moves};
+use crate::plan::{Plan, Scratch};
 use crate::slot::{Head, Slot, slots};
-use crate::sync::{self, AtomicPtr, Ordering, const_new};
-use crate::text::{HASH, Keyed};
-use core::cell::Cell;
+use crate::sync;
+use crate::text::Keyed;
 use core::ffi::c_char;
-use core::ptr::{self, NonNull};
-
-/// Memory for one plan after the other; null at first. Only under the update lock.
-#[derive(Debug)]
-pub(crate) struct Scratch(AtomicPtr<Room>);
-
-/// The header of that memory: so many entries fit.
-#[repr(C)]
-struct Room {
-    len: usize,
-}
-
-const_new! {
-    Scratch,
-    pub(crate) fn new() -> Scratch {
-        Scratch(AtomicPtr::new(ptr::null_mut()))
-    }
-}
-
-impl Scratch {
-    /// Forgets it. In a child that was forked in the middle of a change.
-    pub(crate) fn forget(&self) {
-        // Relaxed: only the lock's holders use it.
-        self.0.store(ptr::null_mut(), Ordering::Relaxed);
-    }
-
-    /// An empty plan with room for `len` entries. The memory of the one before is used again.
-    fn plan(&self, strings: &Strings, len: usize, keys: Keyed) -> Result<Plan<'_>, Stop> {
-        const LEAST: usize = 64;
-        let bytes = |len: usize| {
-            // An entry, its mark, and two places of the table.
-            let each = size_of::<*mut c_char>() + 3 * size_of::<u32>();
-            len.checked_mul(each)?.checked_add(size_of::<Room>())
-        };
-        // SAFETY: null or a room of ours, which stays.
-        let old = unsafe { sync::own(&self.0).as_ref() };
-        let room = match old.filter(|old| old.len >= len) {
-            Some(old) => old,
-            None => {
-                let len = len.max(LEAST).checked_next_power_of_two().ok_or(Stop::Memory(usize::MAX))?;
-                let bytes = bytes(len).ok_or(Stop::Memory(usize::MAX))?;
-                let fresh: NonNull<Room> = strings.take(bytes, align_of::<Room>())?.cast();
-                // SAFETY: K1: fresh and large enough.
-                unsafe { fresh.write(Room { len }) };
-                // Relaxed: only the lock's holders use it.
-                self.0.store(fresh.as_ptr(), Ordering::Relaxed);
-                // SAFETY: just written.
-                unsafe { fresh.as_ref() }
-            }
-        };
-        let places = (2 * len.max(4)).next_power_of_two().min(2 * room.len);
-        let start = ptr::from_ref(room).addr() + size_of::<Room>();
-        // SAFETY: by construction `room.len` entries, as many marks and twice as many places follow, in memory that `take` exposed; only
-        // the update lock's holder touches them.
-        let plan = unsafe {
-            let entries: *const Cell<*mut c_char> = ptr::with_exposed_provenance(start);
-            let marks: *const Cell<u32> = entries.add(room.len).cast();
-            Plan {
-                keys,
-                entries: core::slice::from_raw_parts(entries, room.len),
-                marks: core::slice::from_raw_parts(marks, room.len),
-                table: core::slice::from_raw_parts(marks.add(room.len), places),
-                len: 0,
-            }
-        };
-        plan.table.iter().for_each(|place| place.set(0));
-        Ok(plan)
-    }
-}
-
-/// What a list is to be: entries in their order, each name once.
-#[derive(Debug)]
-pub(crate) struct Plan<'a> {
-    keys: Keyed,
-    /// Null where one was removed.
-    entries: &'a [Cell<*mut c_char>],
-    /// The hash of each one's name, [`FIXED`] and [`SEATED`].
-    marks: &'a [Cell<u32>],
-    /// Open addressing: the number of an entry, and 1; or 0.
-    table: &'a [Cell<u32>],
-    len: usize,
-}
-
-/// The entry is fixed (H1).
-const FIXED: u32 = 1 << 30;
-/// The entry is in the array that is being edited.
-const SEATED: u32 = 1 << 31;
-const _: () = assert!(HASH < FIXED);
-
-impl Plan<'_> {
-    /// Entries.
-    pub(crate) fn len(&self) -> usize {
-        (0..self.len).filter(|&i| !self.entries[i].get().is_null()).count()
-    }
-
-    /// The numbers of the entries whose name may have this hash.
-    fn alike(&self, hash: u32) -> impl Iterator<Item = usize> {
-        let mask = self.table.len() - 1;
-        let places = (hash as usize..).map(move |i| self.table[i & mask].get());
-        let numbers = places.take_while(|&number| number != 0).map(|number| number as usize - 1);
-        numbers.filter(move |&i| self.marks[i].get() & HASH == hash)
-    }
-
-    /// The number of the entry with this name.
-    pub(crate) fn find(&self, key: Key<'_>) -> Option<usize> {
-        self.alike(key.hash).find(|&i| {
-            let entry = self.entries[i].get();
-            // SAFETY: L2, L4: an entry of the list.
-            !entry.is_null() && unsafe { key.value_in(entry) }.is_some()
-        })
-    }
-
-    /// Appends an entry, for which there is room.
-    pub(crate) fn push(&mut self, entry: *mut c_char, hint: Hint) {
-        let i = self.len;
-        self.len += 1;
-        self.set(i, entry, hint);
-        let mask = self.table.len() - 1;
-        let place = (hint.hash as usize..).map(|i| i & mask).find(|&i| self.table[i].get() == 0);
-        // There always is one: the table has twice as many places as there are entries.
-        if let Some(place) = place {
-            self.table[place].set(i as u32 + 1);
-        }
-    }
-
-    /// Gives entry `i` another string of the same name.
-    pub(crate) fn set(&mut self, i: usize, entry: *mut c_char, hint: Hint) {
-        self.entries[i].set(entry);
-        self.marks[i].set(hint.hash | if hint.fixed { FIXED } else { 0 });
-    }
-
-    /// Entry `i`.
-    pub(crate) fn get(&self, i: usize) -> (*mut c_char, Hint) {
-        let mark = self.marks[i].get();
-        (self.entries[i].get(), Hint { hash: mark & HASH, fixed: mark & FIXED != 0 })
-    }
-
-    /// Removes entry `i`.
-    pub(crate) fn remove(&mut self, i: usize) {
-        self.entries[i].set(ptr::null_mut());
-    }
-
-    /// All entries, in order.
-    pub(crate) fn list(&self) -> impl DoubleEndedIterator<Item = (*mut c_char, Option<Hint>)> {
-        let all = (0..self.len).map(|i| self.get(i)).filter(|(entry, _)| !entry.is_null());
-        all.map(|(entry, hint)| (entry, Some(hint)))
-    }
-
-    /// Adds an entry of the list that is collected, unless it or one of that name is there.
-    fn collect(&mut self, entry: *mut c_char, known: Option<Hint>) {
-        // A string that its owner may have renamed is looked at; and of one without a name, only the address counts.
-        let hint = known.filter(|hint| hint.fixed).unwrap_or_else(|| {
-            // SAFETY: L2, L4: an entry of the list.
-            let key = unsafe { Key::of(entry, self.keys) };
-            let hash = key.map_or_else(|| self.keys.hash_number(entry.addr()), |key| key.hash);
-            Hint { hash, fixed: false }
-        });
-        let twin = self.alike(hint.hash).any(|i| {
-            // SAFETY: as above.
-            unsafe { entry::same_name(self.entries[i].get(), entry) }
-        });
-        if !twin {
-            self.push(entry, hint);
-        }
-    }
-
-    /// It is known that `entry` is fixed, if it is one of these.
-    fn learn(&self, entry: *mut c_char, hash: u32) {
-        for i in self.alike(hash).filter(|&i| ptr::eq(self.entries[i].get(), entry)) {
-            self.marks[i].set(self.marks[i].get() | FIXED);
-        }
-    }
-
-    /// The entry that is to be where `entry` is, in the array that is being edited; what was noted of that is `hint`. It may have been
-    /// freed, and is not looked at unless it is fixed: otherwise the hash decides. (Two names with one hash: it is as good a place as any.)
-    fn seat(&self, entry: *mut c_char, hint: Hint) -> Option<usize> {
-        let free = |&i: &usize| self.marks[i].get() & SEATED == 0 && !self.entries[i].get().is_null();
-        let same = |&i: &usize| {
-            let theirs = self.entries[i].get();
-            // SAFETY: an entry of the list, and one that stays.
-            entry == theirs || !hint.fixed || unsafe { entry::same_name(entry, theirs) }
-        };
-        let i = self.alike(hint.hash).filter(free).find(same)?;
-        self.marks[i].set(self.marks[i].get() | SEATED);
-        Some(i)
-    }
-}
+use core::ops::Range;
+use core::ptr;
 
 /// What a list is collected from and brought into.
 #[derive(Clone, Copy, Debug)]
@@ -257,12 +75,14 @@ impl<'a> Means<'a> {
         let differs = |slot| same.is_none_or(|same| !same.holds(same.from.index(slot)));
         // Not more than were counted: the program's list may be growing.
         for (slot, entry) in list.filter(|&(slot, _)| differs(slot)).take(len) {
-            let ours = array.filter(|array| array.holds(slot)).map(|array| (array, array.index(slot)));
-            // A head that the program put back: copies that moves left below the list are not entries.
-            if ours.is_some_and(|(array, i)| slot < array.first.get() && array.is_copy(i)) {
-                continue;
+            match array.filter(|array| array.holds(slot)) {
+                Some(array) => {
+                    if let Some((entry, hint)) = array.listed(array.index(slot)) {
+                        plan.collect(entry, hint);
+                    }
+                }
+                None => plan.collect(entry, None),
             }
-            plan.collect(entry, ours.and_then(|(array, i)| array.noted(i, entry)));
         }
         if array.is_none() {
             self.learn(&plan);
@@ -272,29 +92,85 @@ impl<'a> Means<'a> {
 
     /// Finds out which entries of the program's list are known.
     fn learn(self, plan: &Plan<'_>) {
-        for i in 0..plan.len {
+        for i in plan.numbers() {
             let (entry, hint) = plan.get(i);
             // SAFETY: L2, L4: an entry of the list.
             if unsafe { self.strings.made(entry, plan.keys) } {
                 plan.learn(entry, hint.hash);
             }
         }
-        // What was the environment before; and what the kernel gave, unless some of that was given to `putenv` since.
-        let kernel = self.arrays.kernel().filter(|_| !self.strings.some_were_put());
-        for array in self.arrays.latest().into_iter().chain(kernel) {
-            for i in 0..array.capacity() {
-                let entry = array.slot(i).own();
-                match array.noted(i, entry) {
-                    Some(hint) if hint.fixed && !entry.is_null() => plan.learn(entry, hint.hash),
-                    _ => {}
+        for notes in self.notes() {
+            for i in 0..notes.len() {
+                if let Some(hint) = notes.fixed(i, plan.keys) {
+                    plan.learn(notes.entry(i), hint.hash);
                 }
             }
         }
-        for entry in self.inherited.built().filter(|_| !self.strings.some_were_put()) {
-            // SAFETY: one of the kernel's strings: it stays.
-            if let Some(key) = unsafe { Key::of(entry, plan.keys) } {
-                plan.learn(entry, key.hash);
+    }
+
+    /// What tells something of the strings in a list of the program's own: what was the environment before; and what the kernel gave, as a
+    /// writer or a reader noted it, unless some of that was given to `putenv` since.
+    fn notes(self) -> impl Iterator<Item = Notes<'a>> {
+        let as_it_was = !self.strings.some_were_put();
+        let kernel = self.arrays.kernel().filter(|_| as_it_was).map(Notes::Writers);
+        let built = self.inherited.built().filter(|_| as_it_was).map(Notes::Readers);
+        self.arrays.latest().map(Notes::Writers).into_iter().chain(kernel).chain(built)
+    }
+
+    /// The list at `first`, in `array` or the program's, copied into another array, and not yet published there. For a process with one thread.
+    ///
+    /// # Safety
+    /// - `first` is null or points into a proper list, which stays; under the update lock.
+    #[inline(never)]
+    unsafe fn copy(
+        self,
+        head: &'a Head,
+        first: *const Slot,
+        array: Option<&Array>,
+    ) -> Result<Editor<'a>, Stop> {
+        // SAFETY: the caller's promise.
+        let (list, len) = unsafe { (slots(first), slots(first).count()) };
+        let next = self.next(len, Moves::Alone, false)?;
+        // SAFETY: the lock is held; the head does not point into `next`, which is not the live one.
+        let mut copy = unsafe { Editor::private(head, next, Moves::Alone) };
+        // Not more than were counted: a thread that was hidden from us may make the program's list longer.
+        let list = list.take(len);
+        match array {
+            Some(array) => {
+                let entries = list.filter_map(|(slot, entry)| match array.holds(slot) {
+                    true => array.listed(array.index(slot)),
+                    false => Some((entry, None)),
+                });
+                copy.write(len, entries);
             }
+            None => {
+                let mut known = Known::new(self);
+                copy.write(len, list.map(|(_, entry)| (entry, known.hint(entry))));
+            }
+        }
+        next.may_repeat.set(true);
+        Ok(copy)
+    }
+
+    /// The list at `first`, in `array` or the program's, brought into another array, and not yet published there. One that a change was broken
+    /// off in may hold an entry twice.
+    ///
+    /// # Safety
+    /// - as for [`copy`](Self::copy).
+    pub(crate) unsafe fn adopt(
+        self,
+        head: &'a Head,
+        first: *const Slot,
+        array: Option<&Array>,
+        moves: Moves,
+        broken: bool,
+    ) -> Result<Editor<'a>, Stop> {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if moves == Moves::Alone && !broken {
+                return self.copy(head, first, array);
+            }
+            self.bring(head, &self.collect(first, array, 0)?, 0, moves, false)
         }
     }
 
@@ -312,9 +188,13 @@ impl<'a> Means<'a> {
         moves: Moves,
         adding: bool,
     ) -> Result<Editor<'a>, Stop> {
+        if moves == Moves::Alone {
+            // SAFETY: the caller's promise.
+            return unsafe { self.copy(head, first, Some(array)) };
+        }
         let len = array.index(end) - array.index(first);
         let mut next = self.next(len, moves, false)?;
-        let edited = moves != Moves::Alone && next.live_at.get() != 0;
+        let edited = next.live_at.get() != 0;
         let same = if edited { Same::between(array, first, len, next) } else { None };
         if edited && same.is_none() {
             next = self.next(len, moves, true)?;
@@ -373,8 +253,95 @@ impl<'a> Means<'a> {
         } else {
             edit(&mut list, plan, same, adding)?;
         }
+        array.may_repeat.set(false);
         list.take_up(moves);
         Ok(list)
+    }
+}
+
+/// What was noted of slots.
+enum Notes<'a> {
+    Writers(&'a Array),
+    Readers(&'a Hints),
+}
+
+impl Notes<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Notes::Writers(array) => array.capacity(),
+            Notes::Readers(hints) => hints.slots_in_groups(),
+        }
+    }
+
+    fn entry(&self, i: usize) -> *mut c_char {
+        match self {
+            Notes::Writers(array) => array.slot(i).own(),
+            Notes::Readers(hints) => hints.slot(i).load(),
+        }
+    }
+
+    /// What was noted of slot `i`, if it holds an entry that is known to be fixed.
+    fn fixed(&self, i: usize, keys: Keyed) -> Option<Hint> {
+        let entry = self.entry(i);
+        if entry.is_null() {
+            return None;
+        }
+        let hint = match self {
+            Notes::Writers(array) => array.noted(i, entry)?,
+            Notes::Readers(hints) => {
+                let fixed = hints.noted(i, entry)?;
+                // SAFETY: one of the kernel's strings: it stays.
+                Hint { hash: unsafe { Key::of(entry, keys) }?.hash, fixed }
+            }
+        };
+        Some(hint).filter(|hint| hint.fixed)
+    }
+}
+
+/// What is known of the entries of a program's list, asked for one after the other. A list that the program made of the one before has them in the
+/// order in which they were there, or nearly so; of others only those that we made are found, and the rest counts as the program's.
+struct Known<'a> {
+    means: Means<'a>,
+    keys: Keyed,
+    /// Where the kernel's strings are.
+    kernel: Range<usize>,
+    /// Notes, and from which slot on they are looked through.
+    notes: [Option<(Notes<'a>, usize)>; 3],
+}
+
+impl<'a> Known<'a> {
+    fn new(means: Means<'a>) -> Known<'a> {
+        let mut all = means.notes();
+        let notes = [0; 3].map(|_| {
+            let notes = all.next()?;
+            let from = match notes {
+                Notes::Writers(array) => array.index(array.first.get()),
+                Notes::Readers(_) => 0,
+            };
+            Some((notes, from))
+        });
+        Known { means, keys: means.inherited.keys.get(), kernel: sync::initial_strings(), notes }
+    }
+
+    fn hint(&mut self, entry: *mut c_char) -> Option<Hint> {
+        /// Slots.
+        const AHEAD: usize = 8;
+        let ours = self.means.strings.owns(entry);
+        if !ours && !self.kernel.contains(&entry.addr()) {
+            return None;
+        }
+        for (notes, from) in self.notes.iter_mut().flatten() {
+            let found = (*from..notes.len().min(*from + AHEAD)).find(|&i| notes.entry(i) == entry);
+            if let Some(i) = found {
+                *from = i + 1;
+                return notes.fixed(i, self.keys);
+            }
+        }
+        // SAFETY: L2, L4: an entry of the list.
+        unsafe {
+            let made = ours && self.means.strings.made(entry, self.keys);
+            made.then(|| Key::of(entry, self.keys))?.map(|key| Hint { hash: key.hash, fixed: true })
+        }
     }
 }
 
@@ -397,8 +364,8 @@ pub(crate) struct Same<'a> {
 }
 
 impl<'a> Same<'a> {
-    /// Compares the list of `len` entries at `first` in `from` with the one in `to`. `None` if something in it is not known to stay (what the
-    /// program stored may have the name of an entry that both have), or the program cut the other one.
+    /// Compares the list of `len` entries at `first` in `from` with the one in `to`. `None` if a name may be there twice (nothing is known of what
+    /// the program stored), or the program cut the other list.
     fn between(from: &'a Array, first: *const Slot, len: usize, to: &'a Array) -> Option<Same<'a>> {
         let (first, start, end) = (from.index(first), to.index(to.first.get()), to.end());
         if first < from.index(from.first.get()) {
@@ -415,7 +382,8 @@ impl<'a> Same<'a> {
         let is_all = same == len && end - start == len;
         let stays = |i| from.is_noted(i);
         let whole = || (start..end).all(|j| !to.slot(j).own().is_null());
-        let known = || fixed == common && (first..first + len - common).all(stays) && whole();
+        let once = !from.may_repeat.get() && !to.may_repeat.get();
+        let known = || once && fixed == common && (first..first + len - common).all(stays) && whole();
         (is_all || known()).then_some(Same {
             from,
             to,
@@ -469,8 +437,7 @@ fn edit(list: &mut Editor<'_>, plan: &Plan<'_>, same: Option<Same<'_>>, adding: 
     }
     // What is only in the plan, the last one first, so that what is added below is in order: into the slots of what is not, as long as there
     // are such; that goes. Upwards: what takes the place of what goes was looked at before.
-    let missing = (0..plan.len).rev().filter(|&i| plan.marks[i].get() & SEATED == 0);
-    let mut missing = missing.map(|i| plan.get(i)).filter(|(entry, _)| !entry.is_null());
+    let mut missing = plan.missing();
     let mut goes = None;
     for (slot, entry) in list.slots() {
         if going == 0 {

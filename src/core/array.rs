@@ -42,6 +42,8 @@ pub(crate) struct Array {
     pub(crate) live_at: Cell<usize>,
     /// Where the list in this array starts, as far as we moved it.
     pub(crate) first: Cell<*const Slot>,
+    /// True if a name may be in the list twice, though the program stored neither entry.
+    pub(crate) may_repeat: Cell<bool>,
     /// Where the list ended when that was last asked.
     end: Cell<*const Slot>,
     /// The lowest slot that was ever used.
@@ -168,6 +170,7 @@ impl Array {
                 assigned_away: Cell::new(false),
                 live_at: Cell::new(0),
                 first: Cell::new(last),
+                may_repeat: Cell::new(!ours),
                 end: Cell::new(last),
                 lowest: Cell::new(last),
                 left: Cell::new(0),
@@ -322,6 +325,14 @@ impl Array {
             State::Left => self.noted(i, entry).is_some(),
             State::Free | State::Idle => entry == self.stand_in.get().0 && !entry.is_null(),
         }
+    }
+
+    /// The entry in slot `i` of a list, and what was noted of it; `None` if it is the copy that a move left below the list, before the program put
+    /// an older head back.
+    pub(crate) fn listed(&self, i: usize) -> Option<(*mut c_char, Option<Hint>)> {
+        let (slot, entry) = (self.slot(i), self.slot(i).own());
+        let copy = ptr::from_ref(slot) < self.first.get() && self.is_copy(i);
+        (!copy).then(|| (entry, self.noted(i, entry)))
     }
 
     /// True if all slots from `first` on are copies of what is in the list at `left`: few different ones, or nobody looks.

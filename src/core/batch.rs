@@ -22,10 +22,10 @@
 //! |---|---|---|---|
 //! | `[batch]` | `Batches::begin` | `Store::undisturbed` | the move of the head away from that array |
 
-use crate::adopt::Plan;
 use crate::entry::{self, Key, Name};
 use crate::error::{Error, Stop};
 use crate::hints::Hint;
+use crate::plan::Plan;
 use crate::slot::Head;
 use crate::store::{Store, Where};
 use crate::sync::{AtomicUsize, Ordering, const_new};

@@ -215,18 +215,13 @@ impl Inherited {
         _ = self.shown.compare_exchange(ptr::null_mut(), hints, Ordering::Release, Ordering::Relaxed);
     }
 
-    /// The entries that a reader found to be fixed, of the kernel's list as it was then. Under the update lock.
-    pub(crate) fn built(&self) -> impl Iterator<Item = *mut c_char> {
+    /// The hints that a reader built for the kernel's list, if no others were shown since. Under the update lock.
+    pub(crate) fn built(&self) -> Option<&Hints> {
         // Acquire [hints]: as in `hints`.
         let shown = self.shown.load(Ordering::Acquire);
         let room: *const Hints = self.room.get().cast();
         // SAFETY: shown, so built, for ever.
-        let hints = ptr::eq(shown, room).then(|| unsafe { &*room });
-        hints.into_iter().flat_map(|hints| {
-            let slots = (0..hints.slots_in_groups()).map(|i| (i, hints.slot(i).load()));
-            let entries = slots.take_while(|(_, entry)| !entry.is_null());
-            entries.filter(|&(i, entry)| hints.noted(i, entry) == Some(true)).map(|(_, entry)| entry)
-        })
+        ptr::eq(shown, room).then(|| unsafe { &*room })
     }
 
     /// A header and notes for the kernel's list, if the one at `first` is that, with `len` entries. Under the update lock.

@@ -18,7 +18,7 @@
 //!
 //! Errors leave the list as it was: a change takes all the memory it needs before its first store to the list.
 
-use crate::adopt::{Means, Scratch};
+use crate::adopt::Means;
 use crate::array::Array;
 use crate::arrays::Arrays;
 use crate::batch::Batches;
@@ -29,6 +29,7 @@ use crate::inherited::Inherited;
 use crate::keep::{self, Strings};
 use crate::list::{Editor, Moves};
 use crate::lock::Lock;
+use crate::plan::Scratch;
 use crate::program::{self, Program, Text};
 use crate::slot::{Head, Slot, slots};
 use crate::sync::{self, AtomicUsize, Ordering, const_new};
@@ -467,11 +468,16 @@ impl Store {
         }
     }
 
+    /// True if a change of the list was broken off, by a fork in the middle of it.
+    fn is_broken(&self) -> bool {
+        sync::own_count(&self.broken) != 0
+    }
+
     /// The list that the head points to. Under the lock.
     #[inline(never)]
     pub(crate) fn place<'a>(&'a self, head: &'a Head) -> Result<Where<'a>, Stop> {
         let first = head.load();
-        if sync::own_count(&self.broken) != 0 {
+        if self.is_broken() {
             return Ok(Where::Theirs(first));
         }
         if let Some(array) = self.arrays.holding(first) {
@@ -548,7 +554,7 @@ impl Store {
     /// Brings the list at `first` into another array, and publishes it there.
     ///
     /// # Safety
-    /// - as for [`Means::collect`].
+    /// - as for [`Means::adopt`].
     #[cold]
     #[inline(never)]
     unsafe fn bring<'a>(
@@ -558,8 +564,7 @@ impl Store {
         array: Option<&Array>,
     ) -> Result<Editor<'a>, Stop> {
         // SAFETY: the caller's promise.
-        let plan = unsafe { self.means().collect(first, array, 0) }?;
-        let mut list = self.means().bring(head, &plan, 0, self.moves(), false)?;
+        let mut list = unsafe { self.means().adopt(head, first, array, self.moves(), self.is_broken()) }?;
         self.publish(&mut list, first)?;
         Ok(list)
     }
@@ -578,7 +583,7 @@ impl Store {
     /// True if the program's list at `first` may be changed where it is, from `slot` on, one of its slots. Under the lock. Not with threads:
     /// readers in it would miss what moves down. (And it may be the list of another copy of this very code, with a lock of its own.)
     fn may_change(&self, first: *const Slot, slot: *const Slot) -> bool {
-        let alone = self.moves() == Moves::Alone && sync::own_count(&self.broken) == 0;
+        let alone = self.moves() == Moves::Alone && !self.is_broken();
         // SAFETY: the callers' promise: a proper list.
         alone && unsafe { self.program.may_change(first, slot) }
     }
