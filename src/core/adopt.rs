@@ -26,6 +26,7 @@ use crate::slot::{Head, Slot, slots};
 use crate::sync;
 use crate::text::Keyed;
 use core::ffi::c_char;
+use core::iter;
 use core::ops::Range;
 use core::ptr;
 
@@ -170,7 +171,7 @@ impl<'a> Means<'a> {
             if moves == Moves::Alone && !broken {
                 return self.copy(head, first, array);
             }
-            self.bring(head, &self.collect(first, array, 0)?, 0, moves, false)
+            self.bring(head, &self.collect(first, array, 0)?, moves)
         }
     }
 
@@ -194,7 +195,7 @@ impl<'a> Means<'a> {
         }
         let len = array.index(end) - array.index(first);
         let mut next = self.next(len, moves, false)?;
-        let edited = next.live_at.get() != 0;
+        let edited = !is_written(next, moves);
         let same = if edited { Same::between(array, first, len, next) } else { None };
         if edited && same.is_none() {
             next = self.next(len, moves, true)?;
@@ -220,22 +221,29 @@ impl<'a> Means<'a> {
         self.arrays.next(self.strings, || self.inherited.limit(), len, fits)
     }
 
-    /// An array that holds the plan, private as yet, with room for one entry more; one that would hold `least`, too (L7: a program that has
-    /// counted the list before goes on to count). `adding`: the next change, once it is live, is an addition.
+    /// An array that holds the plan, private as yet, with room for one entry more.
     #[inline(never)]
-    pub(crate) fn bring(
-        self,
-        head: &'a Head,
-        plan: &Plan<'_>,
-        least: usize,
-        moves: Moves,
-        adding: bool,
-    ) -> Result<Editor<'a>, Stop> {
-        let next = self.next(plan.len().max(least), moves, true)?;
-        self.fill(head, next, plan, None, moves, adding)
+    pub(crate) fn bring(self, head: &'a Head, plan: &Plan<'_>, moves: Moves) -> Result<Editor<'a>, Stop> {
+        let next = self.next(plan.len(), moves, true)?;
+        self.fill(head, next, plan, None, moves, false)
     }
 
-    /// Makes the list in `array` the planned one; of `same`, if there is one, the plan holds what differs.
+    /// An array that holds an empty list, private as yet, and would hold one of `len` entries, too (L7: a program that has counted the list
+    /// before goes on to count).
+    pub(crate) fn empty(self, head: &'a Head, len: usize, moves: Moves) -> Result<Editor<'a>, Stop> {
+        let array = self.next(len, moves, true)?;
+        // SAFETY: the lock is held; the head does not point into `array`, which is not the live one.
+        let mut list = unsafe { Editor::private(head, array, moves) };
+        if is_written(array, moves) {
+            list.write(0, iter::empty());
+        } else {
+            list.abandon();
+        }
+        array.may_repeat.set(false);
+        Ok(list)
+    }
+
+    /// Makes the list in `array` the planned one, for the next change, which is an addition if `adding`; of `same`, if there is one, the plan holds what differs.
     fn fill(
         self,
         head: &'a Head,
@@ -245,10 +253,9 @@ impl<'a> Means<'a> {
         moves: Moves,
         adding: bool,
     ) -> Result<Editor<'a>, Stop> {
-        let written = moves == Moves::Alone || array.live_at.get() == 0;
         // SAFETY: the lock is held; the head does not point into `array`, which is not the live one.
         let mut list = unsafe { Editor::private(head, array, moves) };
-        if written {
+        if is_written(array, moves) {
             list.write(plan.len(), plan.list());
         } else {
             edit(&mut list, plan, same, adding)?;
@@ -257,6 +264,11 @@ impl<'a> Means<'a> {
         list.take_up(moves);
         Ok(list)
     }
+}
+
+/// True if an array is written, not edited: no reader can be in it.
+fn is_written(array: &Array, moves: Moves) -> bool {
+    moves == Moves::Alone || array.live_at.get() == 0
 }
 
 /// What was noted of slots.
@@ -411,7 +423,7 @@ const FEW: usize = 64;
 /// With `adding`, a slot is kept for the addition that follows, if there is one.
 fn edit(list: &mut Editor<'_>, plan: &Plan<'_>, same: Option<Same<'_>>, adding: bool) -> Result<(), Stop> {
     if plan.len() == 0 && same.is_none() {
-        list.abandon();
+        list.abandon(); // the moves need an entry
         return Ok(());
     }
     list.tidy(4 * FEW);

@@ -118,7 +118,7 @@ impl Store {
                 self.leave();
             }
             self.batch.begin();
-            let mut list = self.means().bring(head, &plan, 0, self.moves(), false)?;
+            let mut list = self.means().bring(head, &plan, self.moves())?;
             self.publish(&mut list, first)?;
             self.ended(&list)
         });

@@ -1,22 +1,15 @@
 //! The bytes of one entry, a NUL-terminated `NAME=VALUE`: match, compare, compose.
 //!
 //! # Invariants
-//! - E1: no loop here reads past an entry's NUL. Every byte is compared or tested before the next one is touched. (What reads several
-//!   bytes at once is in `text`.)
+//! - E1: nothing here reads past an entry's NUL, but for words that hold a byte of the entry (`text`).
 //! - E2: an entry without `=`, or with nothing before it, has no name: it is carried along and never matched.
 
 use crate::sync::byte;
-use crate::text::{self, Keyed};
+use crate::text::{self, Keyed, Start};
 use core::ffi::c_char;
 
 /// The bytes of a name, whatever holds them.
 pub trait Name: Copy {
-    /// The byte at `i`, or 0 at the end.
-    ///
-    /// # Safety
-    /// - no byte before `i` was 0.
-    unsafe fn at(self, i: usize) -> u8;
-
     /// Its bytes, or `None` if no entry can have this name: it is empty, or has a `=` or a NUL in it.
     fn bytes(&self) -> Option<&[u8]>;
 }
@@ -38,12 +31,6 @@ impl CName {
 
 impl Name for CName {
     #[inline(always)]
-    unsafe fn at(self, i: usize) -> u8 {
-        // SAFETY: the string is readable up to its NUL, and no NUL came before `i`.
-        unsafe { byte(self.0.add(i)) }
-    }
-
-    #[inline(always)]
     fn bytes(&self) -> Option<&[u8]> {
         // SAFETY: the invariant.
         let len = unsafe { text::length(self.0) };
@@ -54,11 +41,6 @@ impl Name for CName {
 }
 
 impl Name for &[u8] {
-    #[inline(always)]
-    unsafe fn at(self, i: usize) -> u8 {
-        self.get(i).copied().unwrap_or(0)
-    }
-
     #[inline(always)]
     fn bytes(&self) -> Option<&[u8]> {
         is_name(self).then_some(self)
@@ -99,13 +81,11 @@ impl<'a> Key<'a> {
         unsafe { name_of(entry).map(|name| Key::of_name(name, keys)) }
     }
 
-    /// Where the value of `entry` starts if its name is this one. Wait-free; reads at most the name's bytes and the `=`.
-    ///
-    /// # Safety
-    /// - `entry` is a readable NUL-terminated string.
-    pub(crate) unsafe fn value_in(&self, entry: *const c_char) -> Option<*const c_char> {
-        // SAFETY: the caller's promise.
-        unsafe { value_if(entry, self.name) }
+    /// The same, to look at entries for it.
+    #[inline(always)]
+    pub(crate) fn wanted(&self) -> Wanted<'a> {
+        // SAFETY: the invariant: not empty.
+        Wanted { name: self.name, start: unsafe { Start::of(self.name) } }
     }
 }
 
@@ -119,61 +99,33 @@ pub(crate) unsafe fn value_in_fixed(entry: *const c_char, name: &[u8]) -> Option
     unsafe { text::is_named(entry.cast(), name).then(|| entry.add(name.len() + 1)) }
 }
 
-/// A name to look for, with its first two bytes at hand: comparing them rejects nearly every other entry.
+/// A name to look for by looking at each entry. Invariant: as for [`Key`].
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Wanted<N> {
-    name: N,
-    /// The first two bytes of a matching entry: of a one-byte name the second is the `=`.
-    first: u8,
-    second: u8,
-    /// True if the name is longer than one byte.
-    longer: bool,
+pub(crate) struct Wanted<'a> {
+    name: &'a [u8],
+    start: Start,
 }
 
-impl<N: Name> Wanted<N> {
-    /// `None` if nothing can match: an empty name; one with `=` near its start (further on, [`value_in`](Self::value_in) sees it).
+impl<'a> Wanted<'a> {
+    /// `None` if no entry can have this name: `getenv("A=B")` is not found in `A=B=C`.
     #[inline(always)]
-    pub(crate) fn new(name: N) -> Option<Wanted<N>> {
-        // SAFETY: the second byte is asked for only if the first is not 0.
-        let first = unsafe { name.at(0) };
-        if first == 0 || first == b'=' {
-            return None;
-        }
-        // SAFETY: as above.
-        let second = unsafe { name.at(1) };
-        let longer = second != 0;
-        // `getenv("A=B")` is not found in `A=B=C`.
-        (second != b'=').then_some(Wanted { name, first, second: if longer { second } else { b'=' }, longer })
+    pub(crate) fn new<N: Name>(name: &'a N) -> Option<Wanted<'a>> {
+        // SAFETY: `bytes` gives names: not empty.
+        name.bytes().map(|name| Wanted { name, start: unsafe { Start::of(name) } })
     }
 
-    /// Where the value of `entry` starts if its name is the wanted one. Wait-free; reads at most the name's bytes and the `=`.
+    /// Where the value of `entry` starts if its name is the wanted one. Wait-free; reads the entry up to its first `=`, and whole words that
+    /// hold bytes of that.
     ///
     /// # Safety
     /// - `entry` is a readable NUL-terminated string.
     #[inline(always)]
     pub(crate) unsafe fn value_in(self, entry: *const c_char) -> Option<*const c_char> {
-        let entry: *const u8 = entry.cast();
-        // SAFETY: E1: `first` is not 0, so an entry that starts with it has a second byte.
-        if unsafe { byte(entry) != self.first || byte(entry.add(1)) != self.second } {
-            return None;
-        }
-        if !self.longer {
-            // SAFETY: the second byte is the `=`, so at least the NUL follows.
-            return Some(unsafe { entry.add(2) }.cast());
-        }
-        let mut i = 2;
-        loop {
-            // SAFETY: E1: the bytes before `i` were equal in both and not 0.
-            let (wanted, found) = unsafe { (self.name.at(i), byte(entry.add(i))) };
-            i += 1;
-            if wanted != found {
-                // SAFETY: the byte before this one is the `=`, so at least the NUL follows.
-                return (wanted == 0 && found == b'=').then(|| unsafe { entry.add(i) }.cast());
-            }
-            // One test for most bytes of a name: letters and `_` are above both.
-            if wanted <= b'=' && (wanted == b'=' || wanted == 0) {
-                return None;
-            }
+        let at: *const u8 = entry.cast();
+        // SAFETY: the caller's promise; a name, without NUL and `=`.
+        unsafe {
+            let is_its = self.start.may_be_of(at) && text::is_name_of(at, self.name);
+            is_its.then(|| entry.add(self.name.len() + 1))
         }
     }
 }
@@ -184,7 +136,7 @@ impl<N: Name> Wanted<N> {
 /// - `entry` is a readable NUL-terminated string.
 pub(crate) unsafe fn value_if(entry: *const c_char, name: &[u8]) -> Option<*const c_char> {
     // SAFETY: the caller's promise.
-    Wanted::new(name).and_then(|wanted| unsafe { wanted.value_in(entry) })
+    Wanted::new(&name).and_then(|wanted| unsafe { wanted.value_in(entry) })
 }
 
 /// True if `a` and `b` have the same name; entries without a name are the same only if they are one string.

@@ -33,7 +33,7 @@
 //! | `[hint]` | `Slot::store`, `Hints::note` | the end of `machine::candidates` | that the generation is odd |
 //! | `[generation]` | `Change::drop` | `Hints::generation` | all slots, shadows and tags of the change |
 
-use crate::entry::{Key, value_in_fixed};
+use crate::entry::{Key, Wanted, value_in_fixed};
 use crate::machine::{self, GROUP, Group, LANE, Lanes, Side};
 use crate::slot::{Head, Slot};
 use crate::sync::{self, AtomicPtr, AtomicU16, AtomicUsize, Ordering};
@@ -280,7 +280,7 @@ impl Hints {
     pub(crate) unsafe fn named<'a>(&'a self, start: usize, key: Key<'a>, side: Side) -> Named<'a> {
         // SAFETY: the caller's promise.
         let search = unsafe { Search::start(self, start, key.hash, side) };
-        Named { search, key, beyond: ptr::null(), end: ptr::null() }
+        Named { search, key, wanted: key.wanted(), beyond: ptr::null(), end: ptr::null() }
     }
 
     /// A change of the list begins; it ends when the result is dropped. Under the update lock.
@@ -420,6 +420,7 @@ impl Default for Found {
 pub(crate) struct Named<'a> {
     search: Search<'a>,
     key: Key<'a>,
+    wanted: Wanted<'a>,
     /// The next slot behind the last group; null as long as the search is before it.
     beyond: *const Slot,
     /// The terminator, once it was met.
@@ -466,7 +467,7 @@ impl Iterator for Named<'_> {
                 if fixed {
                     value_in_fixed(entry, self.key.name).is_some()
                 } else {
-                    self.key.value_in(entry).is_some()
+                    self.wanted.value_in(entry).is_some()
                 }
             };
             if hit {

@@ -155,9 +155,10 @@ impl<'a> Editor<'a> {
     fn find_plainly(&self, key: Key<'_>) -> Found {
         // SAFETY: as in `slots`.
         let mut slots = unsafe { own_slots(self.first) };
+        let wanted = key.wanted();
         let mut named = slots.by_ref().filter(|&(_, entry)| {
             // SAFETY: L2, L4.
-            unsafe { key.value_in(entry) }.is_some()
+            unsafe { wanted.value_in(entry) }.is_some()
         });
         let place = |(slot, entry)| {
             let fixed = self.noted(slot, entry).is_some_and(|hint| hint.fixed);
@@ -174,8 +175,11 @@ impl<'a> Editor<'a> {
         if !hints::ENABLED {
             // SAFETY: as in `slots`.
             let mut slots = unsafe { own_slots(next) };
+            let wanted = key.wanted();
             // SAFETY: L2, L4.
-            return slots.find(|&(_, entry)| unsafe { key.value_in(entry) }.is_some()).map(|(slot, _)| slot);
+            return slots
+                .find(|&(_, entry)| unsafe { wanted.value_in(entry) }.is_some())
+                .map(|(slot, _)| slot);
         }
         // SAFETY: a slot was there, so another one follows; L2, L4.
         let mut named = unsafe { self.array.hints().named(self.index(next), key, Side::Writer) };

@@ -117,10 +117,11 @@ impl Plan<'_> {
 
     /// The number of the entry with this name.
     pub(crate) fn find(&self, key: Key<'_>) -> Option<usize> {
+        let wanted = key.wanted();
         self.alike(key.hash).find(|&i| {
             let entry = self.entries[i].get();
             // SAFETY: L2, L4: an entry of the list.
-            !entry.is_null() && unsafe { key.value_in(entry) }.is_some()
+            !entry.is_null() && unsafe { wanted.value_in(entry) }.is_some()
         })
     }
 

@@ -162,8 +162,9 @@ fn still(head: &Head, list: *const Slot) -> Result<(), Stop> {
 /// # Safety
 /// - `first` is null or points into a proper list.
 pub(crate) unsafe fn find(first: *const Slot, key: Key<'_>) -> Option<(*const Slot, *mut c_char)> {
+    let wanted = key.wanted();
     // SAFETY: the caller's promise; L2, L4.
-    unsafe { slots(first).find(|&(_, entry)| key.value_in(entry).is_some()) }
+    unsafe { slots(first).find(|&(_, entry)| wanted.value_in(entry).is_some()) }
 }
 
 /// Removes all entries of that name from `from` on, each time moving what follows down by one.
@@ -171,11 +172,11 @@ pub(crate) unsafe fn find(first: *const Slot, key: Key<'_>) -> Option<(*const Sl
 /// # Safety
 /// - `from` points into a proper list that can be written.
 unsafe fn close_gaps(from: *const Slot, key: Key<'_>) {
-    let mut to = from;
+    let (mut to, wanted) = (from, key.wanted());
     // SAFETY: the caller's promise: slots of the list, up to its terminator; `to` stays at or below them. L2, L4.
     unsafe {
         for (slot, entry) in slots(from) {
-            if key.value_in(entry).is_some() {
+            if wanted.value_in(entry).is_some() {
                 continue;
             }
             if !ptr::eq(to, slot) {

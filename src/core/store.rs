@@ -188,7 +188,7 @@ impl Store {
             // SAFETY: the caller's promise.
             return unsafe { head.get(name) }.unwrap_or(ptr::null());
         }
-        let Some(wanted) = Wanted::new(name) else { return ptr::null() };
+        let Some(wanted) = Wanted::new(&name) else { return ptr::null() };
         let (first, mut count) = (head.load(), 0);
         // SAFETY: the caller's promise: a proper list, whose entries are strings that stay (L1, L2, L4).
         let value = unsafe { slots(first) }.inspect(|_| count += 1).find_map(|(_, entry)| {
@@ -395,10 +395,9 @@ impl Store {
                     first
                 }
             };
-            // SAFETY: the promise of the callers: a proper list; and an empty one.
-            let (len, nothing) =
-                unsafe { (slots(first).count(), self.means().collect(ptr::null(), None, 0)?) };
-            let mut list = self.means().bring(head, &nothing, len, self.moves(), false)?;
+            // SAFETY: the promise of the callers: a proper list.
+            let len = unsafe { slots(first) }.count();
+            let mut list = self.means().empty(head, len, self.moves())?;
             self.publish(&mut list, first)?;
             self.ended(&list)
         });

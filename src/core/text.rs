@@ -255,6 +255,74 @@ unsafe fn plain(at: *const u8) -> u64 {
     u64::from_le(unsafe { at.cast::<u64>().read_unaligned() })
 }
 
+/// The first bytes of an entry that has a given name, as many as a word holds, the `=` included.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Start {
+    bytes: u64,
+    /// The bits of them that count.
+    mask: u64,
+}
+
+impl Start {
+    /// Of entries with that name.
+    ///
+    /// # Safety
+    /// - it is not empty.
+    #[inline(always)]
+    pub(crate) unsafe fn of(name: &[u8]) -> Start {
+        let len = name.len();
+        // SAFETY: the caller's promise; as many bytes.
+        unsafe {
+            if len >= SHORT {
+                return Start { bytes: plain(name.as_ptr()), mask: !0 };
+            }
+            let name = short(name.as_ptr(), len);
+            Start { bytes: name | u64::from(b'=') << (8 * len), mask: !0 >> (56 - 8 * len) }
+        }
+    }
+
+    /// False if `entry` begins otherwise. Most others are rejected by their first byte, nearly all of the rest by what is in one aligned word
+    /// with that.
+    ///
+    /// # Safety
+    /// - `entry` is a readable NUL-terminated string.
+    #[inline(always)]
+    pub(crate) unsafe fn may_be_of(self, entry: *const u8) -> bool {
+        // SAFETY: the caller's promise; the second byte is looked at only if the first is not its NUL. W1: the word holds the first byte.
+        unsafe {
+            if byte(entry) != self.bytes as u8 {
+                return false;
+            }
+            if CHUNK < 8 {
+                return byte(entry.add(1)) == (self.bytes >> 8) as u8;
+            }
+            // What comes before the entry in this word is shifted out.
+            let before = 8 * (entry.addr() & 7);
+            let word = machine::word(entry.map_addr(|addr| addr & !7));
+            (word ^ self.bytes << before) & self.mask << before == 0
+        }
+    }
+}
+
+/// True if `name` is all that stands at `entry` before its first `=`.
+///
+/// # Safety
+/// - `name` is not empty, and has no NUL and no `=` in it; `entry` is a readable NUL-terminated string.
+#[inline(never)]
+pub(crate) unsafe fn is_name_of(entry: *const u8, name: &[u8]) -> bool {
+    let len = name.len();
+    // SAFETY: the caller's promise; and if it has as many bytes before its end, these are readable, and so is the end.
+    unsafe {
+        length(entry) == len
+            && byte(entry.add(len)) == b'='
+            && if len < SHORT {
+                short(entry, len) == short(name.as_ptr(), len)
+            } else {
+                starts_with(entry, name)
+            }
+    }
+}
+
 /// True if `name` stands at `entry`, and `=` follows.
 ///
 /// # Safety
@@ -275,7 +343,7 @@ pub(crate) unsafe fn is_named(entry: *const u8, name: &[u8]) -> bool {
 /// True if the string at `text` starts with `bytes`.
 ///
 /// # Safety
-/// - `text` is NUL-terminated, and readable for 8 bytes past its NUL; there is no NUL in `bytes`.
+/// - `text` is NUL-terminated, and readable for 8 bytes past its NUL if there are fewer than 8 `bytes`, among which there is no NUL.
 pub(crate) unsafe fn starts_with(text: *const u8, bytes: &[u8]) -> bool {
     let len = bytes.len();
     let differs = |i: usize| {

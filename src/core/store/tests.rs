@@ -350,6 +350,9 @@ fn what_the_program_appends_is_there() {
         env.set("B", "1");
         let mut left = entries(&env.head);
         left.sort();
+        // With one thread the list is copied as libc copies it, duplicates and all.
+        assert_eq!(left.len(), if alone { more + 1 } else { 3 });
+        left.dedup();
         assert_eq!(left, ["A=1", "B=1", "MORE=1"]);
     }
 }
