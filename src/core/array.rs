@@ -42,6 +42,8 @@ pub(crate) struct Array {
     pub(crate) live_at: Cell<usize>,
     /// Where the list in this array starts, as far as we moved it.
     pub(crate) first: Cell<*const Slot>,
+    /// How many more slots hold an entry that is not fixed than one that is, but for what the program stored.
+    loose: Cell<isize>,
     /// True if a name may be in the list twice, though the program stored neither entry.
     pub(crate) may_repeat: Cell<bool>,
     /// Where the list ended when that was last asked.
@@ -95,6 +97,15 @@ impl Layout {
         let times = if cfg!(loom) { 1 } else { 2 };
         let rests = after(slots, size_of::<Slot>(), if ours { times } else { 0 })?;
         Some(Layout { shadows, slots, rests, end: after(rests, size_of::<Cell<u16>>(), 1)? })
+    }
+}
+
+/// What an entry adds to [`Array::loose`].
+fn weight(entry: *mut c_char, fixed: bool) -> isize {
+    match fixed {
+        _ if entry.is_null() => 0,
+        true => -1,
+        false => 1,
     }
 }
 
@@ -170,6 +181,7 @@ impl Array {
                 assigned_away: Cell::new(false),
                 live_at: Cell::new(0),
                 first: Cell::new(last),
+                loose: Cell::new(0),
                 may_repeat: Cell::new(!ours),
                 end: Cell::new(last),
                 lowest: Cell::new(last),
@@ -243,8 +255,33 @@ impl Array {
 
     /// Stores an entry into slot `i`, with what is known of it.
     pub(crate) fn put(&self, i: usize, entry: *mut c_char, hint: Option<Hint>) {
+        self.weigh(weight(entry, hint.is_some_and(|hint| hint.fixed)) - self.weight_in(i));
         self.note(i, entry, hint);
         self.slot(i).store(entry);
+    }
+
+    /// What the entry in slot `i` adds to `loose`.
+    fn weight_in(&self, i: usize) -> isize {
+        let entry = self.slot(i).own();
+        weight(entry, self.hints.noted(i, entry) == Some(true))
+    }
+
+    /// Weighs all of it: of the kernel's list, whose entries nobody put there.
+    pub(crate) fn weigh_all(&self) {
+        self.weigh((0..self.capacity()).map(|i| self.weight_in(i)).sum());
+    }
+
+    fn weigh(&self, more: isize) {
+        if more != 0 {
+            let loose = self.loose.get() + more;
+            self.loose.set(loose);
+            self.hints.set_loose(loose > 0);
+        }
+    }
+
+    /// The entry in slot `i` is about to go, and the one in slot `j` to be in two slots for a while.
+    pub(crate) fn outweigh(&self, i: usize, j: usize) {
+        self.weigh(self.weight_in(j) - self.weight_in(i));
     }
 
     /// What was noted of slot `i`, if it still holds that `entry`: not if the program stored it. Under the update lock.

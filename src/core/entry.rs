@@ -84,8 +84,8 @@ impl<'a> Key<'a> {
     /// The same, to look at entries for it.
     #[inline(always)]
     pub(crate) fn wanted(&self) -> Wanted<'a> {
-        // SAFETY: the invariant: not empty.
-        Wanted { name: self.name, start: unsafe { Start::of(self.name) } }
+        // SAFETY: the invariant.
+        unsafe { Wanted::of(self.name) }
     }
 }
 
@@ -110,8 +110,18 @@ impl<'a> Wanted<'a> {
     /// `None` if no entry can have this name: `getenv("A=B")` is not found in `A=B=C`.
     #[inline(always)]
     pub(crate) fn new<N: Name>(name: &'a N) -> Option<Wanted<'a>> {
-        // SAFETY: `bytes` gives names: not empty.
-        name.bytes().map(|name| Wanted { name, start: unsafe { Start::of(name) } })
+        // SAFETY: `bytes` gives names.
+        name.bytes().map(|name| unsafe { Wanted::of(name) })
+    }
+
+    /// The same for what is known to be a name.
+    ///
+    /// # Safety
+    /// - it is one ([`Name::bytes`]).
+    #[inline(always)]
+    pub(crate) unsafe fn of(name: &'a [u8]) -> Wanted<'a> {
+        // SAFETY: the caller's promise: not empty.
+        Wanted { name, start: unsafe { Start::of(name) } }
     }
 
     /// Where the value of `entry` starts if its name is the wanted one. Wait-free; reads the entry up to its first `=`, and whole words that

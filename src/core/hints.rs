@@ -12,7 +12,8 @@
 //!   from the `=` on that ends its name, but for the last few strings of the kernel's, which are compared byte by byte ([`Hints::new`]).
 //! - H2: no null slot of a list equals its shadow. So the terminator is a candidate, and a search ends there. Should the program have
 //!   written over it, the search ends with the last group, and a plain scan goes on.
-//! - H3: the generation is odd while the list is changed, and another even number after that.
+//! - H3: the generation is odd while the list is changed, and another number after that: even, or odd if most entries are not fixed. Then
+//!   each of them would be a candidate, and a plain scan is faster.
 //!
 //! # Why a miss needs the generation
 //! The slots of a group are loaded in no particular order, and a slot, its shadow and its tag are three loads. So a search beside
@@ -35,9 +36,10 @@
 
 use crate::entry::{Key, Wanted, value_in_fixed};
 use crate::machine::{self, GROUP, Group, LANE, Lanes, Side};
-use crate::slot::{Head, Slot};
+use crate::slot::{Head, Slot, Slots, slots};
 use crate::sync::{self, AtomicPtr, AtomicU16, AtomicUsize, Ordering};
 use crate::text::{HASH, Keyed, TAIL, hash_short};
+use core::cell::Cell;
 use core::ffi::c_char;
 use core::ops::Range;
 use core::ptr::{self, NonNull};
@@ -57,6 +59,12 @@ pub(crate) struct Hint {
     pub(crate) fixed: bool,
 }
 
+/// The generation during a change: less than a step above the last.
+const CHANGING: usize = 1;
+/// The same after a change, if the hints are of no use.
+const LOOSE: usize = 3;
+const STEP: usize = 4;
+
 /// Hints for the slots from `slots` on; they describe themselves.
 ///
 /// Invariant: `end` slots, shadows and tags exist, the latter two aligned for their groups, as long as this may be read.
@@ -67,8 +75,10 @@ pub(crate) struct Hints {
     shadows: *const AtomicPtr<c_char>,
     tags: *const AtomicU16,
     end: usize,
-    /// Changes begun and changes done. Only under the update lock.
+    /// Counts changes, in steps of 4; the lowest bits say [`CHANGING`], [`LOOSE`] or nothing. Only under the update lock.
     generation: AtomicUsize,
+    /// True if most entries are not fixed. Only under the update lock.
+    loose: Cell<bool>,
     /// Entries from this address on are compared byte by byte.
     limit: usize,
     /// See [`machine::has_wider`].
@@ -90,7 +100,8 @@ impl Hints {
         limit: usize,
     ) -> Hints {
         let wider = end >= WIDE && machine::has_wider();
-        let hints = Hints { slots, shadows, tags, end, generation: AtomicUsize::new(0), limit, wider };
+        let (generation, loose) = (AtomicUsize::new(0), Cell::new(false));
+        let hints = Hints { slots, shadows, tags, end, generation, loose, limit, wider };
         for i in 0..end {
             // Relaxed: nobody knows the hints before Release [hints] in `inherited`.
             hints.shadow(i).store(no_shadow(ptr::null_mut()), Ordering::Relaxed);
@@ -144,13 +155,20 @@ impl Hints {
         (i < self.end).then_some(i)
     }
 
-    /// The generation, or `None` while a change is going on.
+    /// The generation, or `None` while a change is going on or the hints are of no use.
     #[inline(always)]
     fn generation(&self) -> Option<usize> {
         // Acquire [generation]: pairs with Release in `Change::drop`. Who sees a change ended sees what it changed.
         // Without it loom `a_bystander_survives_a_group_load` fails.
         let generation = self.generation.load(Ordering::Acquire);
         (generation % 2 == 0).then_some(generation)
+    }
+
+    /// False if a plain scan is faster.
+    #[inline(always)]
+    pub(crate) fn are_of_use(&self) -> bool {
+        // Relaxed: both ways are right.
+        self.generation.load(Ordering::Relaxed) % STEP != LOOSE
     }
 
     /// True if no change began since the generation was `before`.
@@ -254,23 +272,24 @@ impl Hints {
         key: Key<'a>,
         is_enough: impl Fn(Option<Place>) -> bool,
     ) -> Option<Look<'a>> {
-        let generation = self.generation()?;
+        // Acquire [generation]: as in `generation`.
+        let generation = self.generation.load(Ordering::Acquire);
         let first = head.load();
         let start = self.index(first)?;
-        // SAFETY: the caller's promise; `start` is one of these slots.
-        let mut named = unsafe { self.named(start, key, Side::Reader) };
-        let found = named.next();
         let done = Look { hints: self, first, generation, found: Found::default(), is_done: true };
-        if found.is_some() && is_enough(found) {
-            return Some(done);
-        }
-        let last = found.map(|first| named.by_ref().last().unwrap_or(first));
-        let places = found.zip(last);
+        let found = match generation % STEP {
+            // SAFETY: the caller's promise; `start` is one of these slots.
+            0 => unsafe { self.named(start, key, Side::Reader).found(&is_enough) },
+            // SAFETY: the caller's promise: a proper list.
+            LOOSE => unsafe { plain_found(slots(first), key, |_, _| false, &is_enough) },
+            _ => return None,
+        };
+        let Some(found) = found else { return Some(done) };
         if !self.is_still(generation) {
             return None;
         }
-        let is_done = found.is_none() && is_enough(None);
-        Some(Look { found: Found { places, end: named.end() }, is_done, ..done })
+        let is_done = found.places.is_none() && is_enough(None);
+        Some(Look { found, is_done, ..done })
     }
 
     /// The places from slot `start` on whose entry has that name, up to the end of the list.
@@ -285,22 +304,32 @@ impl Hints {
 
     /// A change of the list begins; it ends when the result is dropped. Under the update lock.
     pub(crate) fn change(&self) -> Change<'_> {
-        let odd = sync::own_count(&self.generation) | 1;
+        let begun = sync::own_count(&self.generation) & !(STEP - 1) | CHANGING;
         // Relaxed: the Release stores of the change come after it.
-        self.generation.store(odd, Ordering::Relaxed);
-        Change { generation: &self.generation, odd }
+        self.generation.store(begun, Ordering::Relaxed);
+        Change { hints: self, begun }
+    }
+
+    /// Says whether most entries are not fixed, from the end of this change on. Under the update lock.
+    pub(crate) fn set_loose(&self, loose: bool) {
+        self.loose.set(loose);
+    }
+
+    /// True if they are not, so that only a plain scan helps. Under the update lock.
+    pub(crate) fn is_loose(&self) -> bool {
+        self.loose.get()
     }
 
     /// True if no change was broken off, as one is in the child of a process that was forked in the middle of it. Under the update lock.
     pub(crate) fn is_at_rest(&self) -> bool {
-        sync::own_count(&self.generation) % 2 == 0
+        sync::own_count(&self.generation) % STEP != CHANGING
     }
 
     /// From now on a miss in these hints is not believed: others are kept up to date instead. Under the update lock, before the first
     /// change to the list.
     pub(crate) fn retire(&self) {
         // Relaxed: as in `change`.
-        self.generation.store(1, Ordering::Relaxed);
+        self.generation.store(CHANGING, Ordering::Relaxed);
     }
 
     /// Notes what is stored into slot `i`. Under the update lock, during a change.
@@ -382,15 +411,14 @@ pub(crate) fn rest(hash: u32) -> u16 {
 /// The mask of these bits. Two more of a `u16` are left to who keeps them.
 pub(crate) const RESTS: u32 = !(!0 << REST);
 
-/// [`Head::get`] for the cases in which the hints cannot tell.
+/// [`Head::scan`] for the cases in which the hints cannot tell.
 ///
 /// # Safety
-/// - as there.
-#[cold]
+/// - as there; `name` is a name.
 #[inline(never)]
 unsafe fn scan(head: &Head, name: &[u8]) -> *const c_char {
     // SAFETY: the caller's promise.
-    unsafe { head.get(name) }.unwrap_or(ptr::null())
+    unsafe { head.scan(Wanted::of(name)) }.unwrap_or(ptr::null())
 }
 
 /// A slot, and what was in it.
@@ -428,11 +456,6 @@ pub(crate) struct Named<'a> {
 }
 
 impl Named<'_> {
-    /// The terminator, once the iterator ended.
-    pub(crate) fn end(&self) -> *const Slot {
-        self.end
-    }
-
     /// The next candidate: its slot, and its number if it has one.
     fn candidate(&mut self) -> (*const Slot, Option<usize>) {
         if self.beyond.is_null() {
@@ -446,6 +469,40 @@ impl Named<'_> {
         self.beyond = slot.wrapping_add(1);
         (slot, None)
     }
+}
+
+impl Named<'_> {
+    /// The first and the last of them, and the end of the list; `None` if the first is enough.
+    pub(crate) fn found(mut self, is_enough: impl Fn(Option<Place>) -> bool) -> Option<Found> {
+        let first = self.next();
+        if first.is_some() && is_enough(first) {
+            return None;
+        }
+        let last = first.map(|first| self.by_ref().last().unwrap_or(first));
+        Some(Found { places: first.zip(last), end: self.end })
+    }
+}
+
+/// The same by a plain scan. `is_fixed` tells what is known of the entry in a slot.
+///
+/// # Safety
+/// - the slots are those of a proper list, whose entries are strings that stay (L1, L2, L4).
+pub(crate) unsafe fn plain_found<const OWN: bool>(
+    mut slots: Slots<OWN>,
+    key: Key<'_>,
+    is_fixed: impl Fn(*const Slot, *mut c_char) -> bool,
+    is_enough: impl Fn(Option<Place>) -> bool,
+) -> Option<Found> {
+    let wanted = key.wanted();
+    // SAFETY: the caller's promise.
+    let mut named = slots.by_ref().filter(|&(_, entry)| unsafe { wanted.value_in(entry) }.is_some());
+    let place = |(slot, entry)| Place { slot, entry, fixed: is_fixed(slot, entry) };
+    let first = named.next().map(place);
+    if first.is_some() && is_enough(first) {
+        return None;
+    }
+    let last = first.map(|first| named.by_ref().last().map_or(first, place));
+    Some(Found { places: first.zip(last), end: slots.at() })
 }
 
 impl Iterator for Named<'_> {
@@ -508,14 +565,16 @@ impl Look<'_> {
 
 /// A change that is going on (H3). Under the update lock.
 pub(crate) struct Change<'a> {
-    generation: &'a AtomicUsize,
-    odd: usize,
+    hints: &'a Hints,
+    begun: usize,
 }
 
 impl Drop for Change<'_> {
     fn drop(&mut self) {
         // Release [generation]: pairs with Acquire in `Hints::generation`. Without it loom `a_bystander_survives_a_group_load` fails.
-        self.generation.store(self.odd.wrapping_add(1), Ordering::Release);
+        let ended =
+            (self.begun - CHANGING).wrapping_add(STEP) | if self.hints.loose.get() { LOOSE } else { 0 };
+        self.hints.generation.store(ended, Ordering::Release);
     }
 }
 

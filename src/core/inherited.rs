@@ -246,6 +246,7 @@ impl Inherited {
         // SAFETY: the caller's promise.
         unsafe { known(first, len, self.keys.get()) }
             .for_each(|(i, entry, hint)| array.note(i, entry, Some(hint)));
+        array.weigh_all();
         sync::wrote(array.hints());
         Ok(Some(array))
     }

@@ -66,7 +66,7 @@
 use crate::array::{Array, State};
 use crate::entry::Key;
 use crate::error::Moved;
-use crate::hints::{self, Found, Hint, Look, Place};
+use crate::hints::{self, Found, Hint, Look};
 use crate::machine::{GROUP, Side};
 use crate::slot::{Head, Slot, own_slots};
 use core::ffi::c_char;
@@ -141,38 +141,27 @@ impl<'a> Editor<'a> {
     /// The places of a name, and the end of the list.
     #[inline(never)]
     pub(crate) fn find(&self, key: Key<'_>) -> Found {
-        if !hints::ENABLED {
-            return self.find_plainly(key);
-        }
-        // SAFETY: the list starts there; L2, L4.
-        let mut named = unsafe { self.array.hints().named(self.index(self.first), key, Side::Writer) };
-        let first = named.next();
-        let last = first.map(|first| named.by_ref().last().unwrap_or(first));
-        Found { places: first.zip(last), end: named.end() }
+        // SAFETY: L1, L2, L4: the list starts there.
+        let found = unsafe {
+            if self.is_plain() {
+                let fixed = |slot, entry| self.noted(slot, entry).is_some_and(|hint| hint.fixed);
+                hints::plain_found(own_slots(self.first), key, fixed, |_| false)
+            } else {
+                self.array.hints().named(self.index(self.first), key, Side::Writer).found(|_| false)
+            }
+        };
+        found.unwrap_or_default() // (nothing is enough)
     }
 
-    /// The same by a plain scan.
-    fn find_plainly(&self, key: Key<'_>) -> Found {
-        // SAFETY: as in `slots`.
-        let mut slots = unsafe { own_slots(self.first) };
-        let wanted = key.wanted();
-        let mut named = slots.by_ref().filter(|&(_, entry)| {
-            // SAFETY: L2, L4.
-            unsafe { wanted.value_in(entry) }.is_some()
-        });
-        let place = |(slot, entry)| {
-            let fixed = self.noted(slot, entry).is_some_and(|hint| hint.fixed);
-            Place { slot, entry, fixed }
-        };
-        let first = named.next().map(place);
-        let last = first.map(|first| named.by_ref().last().map_or(first, place));
-        Found { places: first.zip(last), end: slots.at() }
+    /// True if a plain scan is all that there is, or faster.
+    fn is_plain(&self) -> bool {
+        !hints::ENABLED || self.array.hints().is_loose()
     }
 
     /// The next slot of that name behind `slot`.
     pub(crate) fn next_of(&self, key: Key<'_>, slot: *const Slot) -> Option<*const Slot> {
         let next = slot.wrapping_add(1);
-        if !hints::ENABLED {
+        if self.is_plain() {
             // SAFETY: as in `slots`.
             let mut slots = unsafe { own_slots(next) };
             let wanted = key.wanted();
@@ -345,6 +334,7 @@ impl<'a> Editor<'a> {
             return Ok(());
         }
         let first = self.index(self.first);
+        array.outweigh(i, first);
         for from in (first..i).rev() {
             array.slot(from + 1).store(array.slot(from).own()); // L5: last one first
         }

@@ -150,7 +150,16 @@ impl Head {
     /// - the list is a proper one (L1, L2, L4), whoever made it.
     #[inline(always)]
     pub unsafe fn get<N: Name>(&self, name: N) -> Option<*const c_char> {
-        let wanted = Wanted::new(&name)?;
+        // SAFETY: the caller's promise.
+        Wanted::new(&name).and_then(|wanted| unsafe { self.scan(wanted) })
+    }
+
+    /// The same.
+    ///
+    /// # Safety
+    /// - as there.
+    #[inline(always)]
+    pub(crate) unsafe fn scan(&self, wanted: Wanted<'_>) -> Option<*const c_char> {
         // SAFETY: the caller's promise: a proper list, whose entries are strings that stay (L1, L2, L4).
         unsafe { slots(self.load()).find_map(|(_, entry)| wanted.value_in(entry)) }
     }

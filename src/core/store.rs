@@ -24,7 +24,7 @@ use crate::arrays::Arrays;
 use crate::batch::Batches;
 use crate::entry::{self, Key, Name, Wanted};
 use crate::error::{Error, Moved, Stop};
-use crate::hints::{self, Found, Hint, Look, Place};
+use crate::hints::{self, Found, Hint, Hints, Look, Place};
 use crate::inherited::Inherited;
 use crate::keep::{self, Strings};
 use crate::list::{Editor, Moves};
@@ -170,10 +170,24 @@ impl Store {
     /// - as for [`set`](Self::set).
     #[inline(always)]
     pub(crate) unsafe fn find<N: Name>(&self, head: &Head, name: N) -> *const c_char {
-        let Some(hints) = self.inherited.hints().filter(|_| hints::ENABLED) else {
-            // SAFETY: the caller's promise: a proper list.
-            return unsafe { self.scan(head, name) };
-        };
+        let hints = self.inherited.hints().filter(|_| hints::ENABLED);
+        // Each way is a call at the end: what one of them needs costs the others nothing.
+        // SAFETY: the caller's promise: a proper list.
+        unsafe {
+            match hints {
+                Some(hints) if hints.are_of_use() => self.search(hints, head, name),
+                None if hints::ENABLED && !self.inherited.is_done() => self.scan_and_count(head, name),
+                _ => scan(head, name),
+            }
+        }
+    }
+
+    /// The same with hints.
+    ///
+    /// # Safety
+    /// - as for [`set`](Self::set).
+    #[inline(never)]
+    unsafe fn search<N: Name>(&self, hints: &Hints, head: &Head, name: N) -> *const c_char {
         match name.bytes() {
             // SAFETY: as above; who made the hints knew the keys.
             Some(name) => unsafe { hints.find(head, name, self.inherited.keys.known()) },
@@ -182,12 +196,11 @@ impl Store {
     }
 
     /// The same by a plain scan, which counts.
+    ///
+    /// # Safety
+    /// - as for [`set`](Self::set).
     #[inline(never)]
-    unsafe fn scan<N: Name>(&self, head: &Head, name: N) -> *const c_char {
-        if !hints::ENABLED || self.inherited.is_done() {
-            // SAFETY: the caller's promise.
-            return unsafe { head.get(name) }.unwrap_or(ptr::null());
-        }
+    unsafe fn scan_and_count<N: Name>(&self, head: &Head, name: N) -> *const c_char {
         let Some(wanted) = Wanted::new(&name) else { return ptr::null() };
         let (first, mut count) = (head.load(), 0);
         // SAFETY: the caller's promise: a proper list, whose entries are strings that stay (L1, L2, L4).
@@ -619,6 +632,16 @@ impl Store {
     pub(crate) fn ended(&self, list: &Editor<'_>) -> Result<(), Stop> {
         if list.is_live() { Ok(()) } else { Err(Stop::Moved) }
     }
+}
+
+/// [`Head::get`], or null.
+///
+/// # Safety
+/// - as there.
+#[inline(never)]
+unsafe fn scan<N: Name>(head: &Head, name: N) -> *const c_char {
+    // SAFETY: the caller's promise.
+    unsafe { head.get(name) }.unwrap_or(ptr::null())
 }
 
 /// Why a change could not be made by [`Store::locked`].

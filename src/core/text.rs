@@ -281,8 +281,8 @@ impl Start {
         }
     }
 
-    /// False if `entry` begins otherwise. Most others are rejected by their first byte, nearly all of the rest by what is in one aligned word
-    /// with that.
+    /// False if `entry` begins otherwise. Most others are rejected by their first two bytes, nearly all of the rest by what is in one aligned
+    /// word with the first.
     ///
     /// # Safety
     /// - `entry` is a readable NUL-terminated string.
@@ -290,11 +290,11 @@ impl Start {
     pub(crate) unsafe fn may_be_of(self, entry: *const u8) -> bool {
         // SAFETY: the caller's promise; the second byte is looked at only if the first is not its NUL. W1: the word holds the first byte.
         unsafe {
-            if byte(entry) != self.bytes as u8 {
+            if byte(entry) != self.bytes as u8 || byte(entry.add(1)) != (self.bytes >> 8) as u8 {
                 return false;
             }
             if CHUNK < 8 {
-                return byte(entry.add(1)) == (self.bytes >> 8) as u8;
+                return true;
             }
             // What comes before the entry in this word is shifted out.
             let before = 8 * (entry.addr() & 7);
