@@ -75,8 +75,13 @@ fn it_exports_six_functions_and_nothing_else() {
 
 /// Weak ones, which need not exist: it tells LeakSanitizer where to look for pointers, asks glibc 2.32 and newer whether there is one
 /// thread, and tells perl that `environ` is not perl's.
-const WEAK: [&str; 4] =
-    ["__lsan_register_root_region", "__libc_single_threaded", "sigabbrev_np", "PL_use_safe_putenv"];
+const WEAK: [&str; 5] = [
+    "__lsan_register_root_region",
+    "__libc_single_threaded",
+    "sigabbrev_np",
+    "PL_use_safe_putenv",
+    "__x86_get_cpuid_feature_leaf",
+];
 
 #[test]
 fn it_imports_only_what_every_libc_has() {

@@ -73,7 +73,7 @@ impl<'a> Means<'a> {
         let mut plan = self.scratch.plan(self.strings, room.ok_or(Stop::Memory(usize::MAX))?, keys)?;
         // SAFETY: as above.
         let list = unsafe { slots(first) };
-        let differs = |slot| same.is_none_or(|same| !same.holds(same.from.index(slot)));
+        let differs = |slot| same.is_none_or(|same| !same.holds(same.from_end - same.from.index(slot)));
         // Not more than were counted: the program's list may be growing.
         for (slot, entry) in list.filter(|&(slot, _)| differs(slot)).take(len) {
             match array.filter(|array| array.holds(slot)) {
@@ -362,13 +362,10 @@ impl<'a> Known<'a> {
 pub(crate) struct Same<'a> {
     from: &'a Array,
     to: &'a Array,
-    /// The first slot of the list that moves on.
-    first: usize,
-    /// The first slot of the other one, and its end.
-    start: usize,
-    end: usize,
-    /// Slots by which the list lies higher in `from` than in `to`, wrapping.
-    shift: usize,
+    /// Where the two end, and how many entries both have before that.
+    from_end: usize,
+    to_end: usize,
+    common: usize,
     /// Entries of the list that the other one does not hold at their place.
     different: usize,
     /// True if that one holds nothing else.
@@ -379,39 +376,33 @@ impl<'a> Same<'a> {
     /// Compares the list of `len` entries at `first` in `from` with the one in `to`. `None` if a name may be there twice (nothing is known of what
     /// the program stored), or the program cut the other list.
     fn between(from: &'a Array, first: *const Slot, len: usize, to: &'a Array) -> Option<Same<'a>> {
-        let (first, start, end) = (from.index(first), to.index(to.first.get()), to.end());
+        let (first, start, to_end) = (from.index(first), to.index(to.first.get()), to.end());
         if first < from.index(from.first.get()) {
             return None;
         }
-        let shift = (first + len).wrapping_sub(end);
-        let common = (end - start).min(len);
+        let (from_end, len_there) = (first + len, to_end - start);
+        let common = len_there.min(len);
         let (mut fixed, mut same) = (0, 0);
-        for i in first + len - common..first + len {
-            let (is_fixed, agrees) = from.agrees(i, to, i.wrapping_sub(shift));
+        for i in 1..=common {
+            let (is_fixed, agrees) = from.agrees(from_end - i, to, to_end - i);
             fixed += usize::from(is_fixed);
             same += usize::from(agrees);
         }
-        let is_all = same == len && end - start == len;
-        let stays = |i| from.is_noted(i);
-        let whole = || (start..end).all(|j| !to.slot(j).own().is_null());
-        let once = !from.may_repeat.get() && !to.may_repeat.get();
-        let known = || once && fixed == common && (first..first + len - common).all(stays) && whole();
-        (is_all || known()).then_some(Same {
-            from,
-            to,
-            first,
-            start,
-            end,
-            shift,
-            different: len - same,
-            is_all,
-        })
+        let is_all = same == len && len == len_there;
+        let known = || {
+            let once = !from.may_repeat.get() && !to.may_repeat.get();
+            let stays = |i| from.is_noted(i);
+            let is_whole = || (start..to_end).all(|j| !to.slot(j).own().is_null());
+            once && fixed == common && (first..from_end - common).all(stays) && is_whole()
+        };
+        let different = len - same;
+        (is_all || known()).then_some(Same { from, to, from_end, to_end, common, different, is_all })
     }
 
-    /// True if both lists hold the same entry at the place that is slot `i` in `from`, and know the same of it.
+    /// True if both lists hold the same entry so many slots before their ends, and know the same of it.
     fn holds(&self, i: usize) -> bool {
-        let j = i.wrapping_sub(self.shift);
-        i >= self.first && j >= self.start && j < self.end && self.from.agrees(i, self.to, j) == (true, true)
+        let known = || self.from.agrees(self.from_end - i, self.to, self.to_end - i);
+        (1..=self.common).contains(&i) && known() == (true, true)
     }
 }
 
@@ -430,7 +421,7 @@ fn edit(list: &mut Editor<'_>, plan: &Plan<'_>, same: Option<Same<'_>>, adding: 
     // What both have. What the program itself stored there has no note, and counts as not in the plan.
     let mut going = 0;
     for (slot, entry) in list.slots() {
-        if same.is_some_and(|same| same.holds(list.index(slot).wrapping_add(same.shift))) {
+        if same.is_some_and(|same| same.holds(same.to_end - list.index(slot))) {
             continue;
         }
         let noted = list.noted(slot, entry);

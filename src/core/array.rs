@@ -42,8 +42,8 @@ pub(crate) struct Array {
     pub(crate) live_at: Cell<usize>,
     /// Where the list in this array starts, as far as we moved it.
     pub(crate) first: Cell<*const Slot>,
-    /// How many more slots hold an entry that is not fixed than one that is, but for what the program stored.
-    loose: Cell<isize>,
+    /// Slots that hold an entry which is fixed, and one which is not, but for what the program stored.
+    held: Cell<[usize; 2]>,
     /// True if a name may be in the list twice, though the program stored neither entry.
     pub(crate) may_repeat: Cell<bool>,
     /// Where the list ended when that was last asked.
@@ -100,13 +100,9 @@ impl Layout {
     }
 }
 
-/// What an entry adds to [`Array::loose`].
-fn weight(entry: *mut c_char, fixed: bool) -> isize {
-    match fixed {
-        _ if entry.is_null() => 0,
-        true => -1,
-        false => 1,
-    }
+/// Which of [`Array::held`] counts an entry.
+fn kind(entry: *mut c_char, hint: Option<Hint>) -> Option<usize> {
+    (!entry.is_null()).then(|| usize::from(!hint.is_some_and(|hint| hint.fixed)))
 }
 
 /// Slots for so many, in whole groups.
@@ -181,7 +177,7 @@ impl Array {
                 assigned_away: Cell::new(false),
                 live_at: Cell::new(0),
                 first: Cell::new(last),
-                loose: Cell::new(0),
+                held: Cell::new([0; 2]),
                 may_repeat: Cell::new(!ours),
                 end: Cell::new(last),
                 lowest: Cell::new(last),
@@ -255,33 +251,36 @@ impl Array {
 
     /// Stores an entry into slot `i`, with what is known of it.
     pub(crate) fn put(&self, i: usize, entry: *mut c_char, hint: Option<Hint>) {
-        self.weigh(weight(entry, hint.is_some_and(|hint| hint.fixed)) - self.weight_in(i));
+        self.count_held(self.kind_in(i), kind(entry, hint));
         self.note(i, entry, hint);
         self.slot(i).store(entry);
     }
 
-    /// What the entry in slot `i` adds to `loose`.
-    fn weight_in(&self, i: usize) -> isize {
+    /// Which of `held` counts the entry in slot `i`.
+    fn kind_in(&self, i: usize) -> Option<usize> {
         let entry = self.slot(i).own();
-        weight(entry, self.hints.noted(i, entry) == Some(true))
+        kind(entry, self.noted(i, entry))
     }
 
-    /// Weighs all of it: of the kernel's list, whose entries nobody put there.
-    pub(crate) fn weigh_all(&self) {
-        self.weigh((0..self.capacity()).map(|i| self.weight_in(i)).sum());
-    }
-
-    fn weigh(&self, more: isize) {
-        if more != 0 {
-            let loose = self.loose.get() + more;
-            self.loose.set(loose);
-            self.hints.set_loose(loose > 0);
-        }
+    /// Counts all: the entries of the kernel's list, which nobody put there.
+    pub(crate) fn count_all(&self) {
+        (0..self.capacity()).for_each(|i| self.count_held(None, self.kind_in(i)));
     }
 
     /// The entry in slot `i` is about to go, and the one in slot `j` to be in two slots for a while.
-    pub(crate) fn outweigh(&self, i: usize, j: usize) {
-        self.weigh(self.weight_in(j) - self.weight_in(i));
+    pub(crate) fn count_again(&self, i: usize, j: usize) {
+        self.count_held(self.kind_in(i), self.kind_in(j));
+    }
+
+    fn count_held(&self, less: Option<usize>, more: Option<usize>) {
+        if less == more {
+            return;
+        }
+        let mut held = self.held.get();
+        less.into_iter().for_each(|kind| held[kind] = held[kind].saturating_sub(1));
+        more.into_iter().for_each(|kind| held[kind] += 1);
+        self.held.set(held);
+        self.hints.set_loose(held[1] > held[0] || held[0] + held[1] <= hints::FEW);
     }
 
     /// What was noted of slot `i`, if it still holds that `entry`: not if the program stored it. Under the update lock.

@@ -12,8 +12,8 @@
 //!   from the `=` on that ends its name, but for the last few strings of the kernel's, which are compared byte by byte ([`Hints::new`]).
 //! - H2: no null slot of a list equals its shadow. So the terminator is a candidate, and a search ends there. Should the program have
 //!   written over it, the search ends with the last group, and a plain scan goes on.
-//! - H3: the generation is odd while the list is changed, and another number after that: even, or odd if most entries are not fixed. Then
-//!   each of them would be a candidate, and a plain scan is faster.
+//! - H3: the generation is odd while the list is changed, and another number after that: even, or odd if a plain scan is faster: of
+//!   [`FEW`] entries, or if most of them are not fixed, so that each would be a candidate.
 //!
 //! # Why a miss needs the generation
 //! The slots of a group are loaded in no particular order, and a slot, its shadow and its tag are three loads. So a search beside
@@ -44,8 +44,11 @@ use core::ffi::c_char;
 use core::ops::Range;
 use core::ptr::{self, NonNull};
 
-/// Slots from which on it pays to ask what the processor can do: a read then saves about 100 ns.
+/// Slots from which on it pays to ask the processor itself what it can do: a read then saves about 100 ns.
 const WIDE: usize = 1024;
+
+/// Entries of a list that is scanned plainly: that is faster then.
+pub(crate) const FEW: usize = if cfg!(any(loom, test)) { 0 } else { 12 };
 
 /// False under `--cfg mtsafe_env_plain`: all reads are plain scans then.
 pub(crate) const ENABLED: bool = !cfg!(mtsafe_env_plain);
@@ -77,7 +80,7 @@ pub(crate) struct Hints {
     end: usize,
     /// Counts changes, in steps of 4; the lowest bits say [`CHANGING`], [`LOOSE`] or nothing. Only under the update lock.
     generation: AtomicUsize,
-    /// True if most entries are not fixed. Only under the update lock.
+    /// True if a plain scan is faster. Only under the update lock.
     loose: Cell<bool>,
     /// Entries from this address on are compared byte by byte.
     limit: usize,
@@ -99,7 +102,7 @@ impl Hints {
         end: usize,
         limit: usize,
     ) -> Hints {
-        let wider = end >= WIDE && machine::has_wider();
+        let wider = machine::has_wider(end >= WIDE);
         let (generation, loose) = (AtomicUsize::new(0), Cell::new(false));
         let hints = Hints { slots, shadows, tags, end, generation, loose, limit, wider };
         for i in 0..end {
@@ -310,12 +313,12 @@ impl Hints {
         Change { hints: self, begun }
     }
 
-    /// Says whether most entries are not fixed, from the end of this change on. Under the update lock.
+    /// Says whether a plain scan is faster, from the end of this change on. Under the update lock.
     pub(crate) fn set_loose(&self, loose: bool) {
         self.loose.set(loose);
     }
 
-    /// True if they are not, so that only a plain scan helps. Under the update lock.
+    /// True if it is. Under the update lock.
     pub(crate) fn is_loose(&self) -> bool {
         self.loose.get()
     }

@@ -21,7 +21,7 @@
 use crate::array::Array;
 use crate::entry::Key;
 use crate::error::Stop;
-use crate::hints::{Hint, Hints};
+use crate::hints::{FEW, Hint, Hints};
 use crate::keep::Strings;
 use crate::machine::GROUP;
 use crate::slot::{Slot, slots};
@@ -191,7 +191,7 @@ impl Inherited {
     unsafe fn build(&self, first: *const Slot, len: usize) {
         let end = (len + 1).next_multiple_of(GROUP);
         // SAFETY: the caller's promise.
-        if !unsafe { is_initial(first, len) } || end > MOST {
+        if len <= FEW || end > MOST || !unsafe { is_initial(first, len) } {
             return;
         }
         let (keys, limit) = (self.keys.get(), self.limit());
@@ -246,7 +246,7 @@ impl Inherited {
         // SAFETY: the caller's promise.
         unsafe { known(first, len, self.keys.get()) }
             .for_each(|(i, entry, hint)| array.note(i, entry, Some(hint)));
-        array.weigh_all();
+        array.count_all();
         sync::wrote(array.hints());
         Ok(Some(array))
     }

@@ -334,7 +334,7 @@ impl<'a> Editor<'a> {
             return Ok(());
         }
         let first = self.index(self.first);
-        array.outweigh(i, first);
+        array.count_again(i, first);
         for from in (first..i).rev() {
             array.slot(from + 1).store(array.slot(from).own()); // L5: last one first
         }

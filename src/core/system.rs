@@ -166,6 +166,22 @@ pub(crate) fn single_threaded() -> Option<bool> {
     Some(flag.load(Ordering::Relaxed) != 0)
 }
 
+/// Whether AVX2 may be used, if libc tells: glibc 2.33 and newer, which knows it from its own start.
+///
+/// Source: libc manual, "X86-specific Facilities"; `struct cpuid_feature` in `sys/platform/x86.h`: what `cpuid` says, then what of it may be used.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn has_avx2() -> Option<bool> {
+    const LEAF_7: u32 = 1; // its number there
+    const EBX: usize = 1;
+    const AVX2: u32 = 1 << 5;
+    type Leaf = unsafe extern "C" fn(u32) -> *const [[u32; 4]; 2];
+    let leaf = weak!("__x86_get_cpuid_feature_leaf");
+    // SAFETY: null, or libc's function of this name and type.
+    let leaf: Option<Leaf> = unsafe { core::mem::transmute(leaf) };
+    // SAFETY: a function without conditions; null, or a table of libc's.
+    unsafe { leaf?(LEAF_7).as_ref() }.map(|[_, usable]| usable[EBX] & AVX2 != 0)
+}
+
 /// A number that is this thread's as long as it runs: never 0, nor 1.
 #[inline]
 pub(crate) fn thread() -> usize {

@@ -48,7 +48,7 @@ pub(crate) unsafe fn word(at: *const u8) -> u64 {
 }
 
 /// No.
-pub(crate) fn has_wider() -> bool {
+pub(crate) fn has_wider(_: bool) -> bool {
     false
 }
 

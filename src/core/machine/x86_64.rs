@@ -1,6 +1,7 @@
 //! x86-64: SSE2, which every such processor has, or AVX2. Loads are not reordered here.
 
 use super::{Group, Lanes, Side};
+use crate::system;
 use core::arch::asm;
 use core::arch::x86_64::{__cpuid_count, __m128i, _mm_set1_epi8, _mm_set1_epi16, _mm_setzero_si128};
 
@@ -75,8 +76,15 @@ unsafe fn half(group: Group, tag: u16) -> Lanes {
     Lanes::from(!unsafe { if group.wider { with_avx2(group, tag) } else { with_sse2(group, tag) } })
 }
 
-/// True if the processor has AVX2, and the kernel saves its registers. Source: Intel's manual, volume 1, 14.3.
-pub(crate) fn has_wider() -> bool {
+/// True if the processor has AVX2, and the kernel saves its registers, as libc knows. Where that does not tell, the processor is asked, if `worth`:
+/// source: Intel's manual, volume 1, 14.3.
+pub(crate) fn has_wider(worth: bool) -> bool {
+    if let Some(has_avx2) = system::has_avx2() {
+        return has_avx2;
+    }
+    if !worth {
+        return false;
+    }
     const AVX_AND_XGETBV: u32 = 1 << 28 | 1 << 27;
     const AVX2: u32 = 1 << 5;
     const XMM_AND_YMM: u32 = 1 << 2 | 1 << 1;
