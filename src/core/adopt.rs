@@ -136,19 +136,12 @@ impl<'a> Means<'a> {
         let mut copy = unsafe { Editor::private(head, next, Moves::Alone) };
         // Not more than were counted: a thread that was hidden from us may make the program's list longer.
         let list = list.take(len);
-        match array {
-            Some(array) => {
-                let entries = list.filter_map(|(slot, entry)| match array.holds(slot) {
-                    true => array.listed(array.index(slot)),
-                    false => Some((entry, None)),
-                });
-                copy.write(len, entries);
-            }
-            None => {
-                let mut known = Known::new(self);
-                copy.write(len, list.map(|(_, entry)| (entry, known.hint(entry))));
-            }
-        }
+        let mut known = array.is_none().then(|| Known::new(self));
+        let entries = list.filter_map(|(slot, entry)| match array.filter(|array| array.holds(slot)) {
+            Some(array) => array.listed(array.index(slot)),
+            None => Some((entry, known.as_mut().and_then(|known| known.hint(entry)))),
+        });
+        copy.write(len, entries);
         next.may_repeat.set(true);
         Ok(copy)
     }
@@ -335,6 +328,7 @@ impl<'a> Known<'a> {
         Known { means, keys: means.inherited.keys.get(), kernel: sync::initial_strings(), notes }
     }
 
+    #[inline(never)]
     fn hint(&mut self, entry: *mut c_char) -> Option<Hint> {
         /// Slots.
         const AHEAD: usize = 8;

@@ -126,38 +126,54 @@ impl Arrays {
         fits: impl Fn(&Array) -> bool,
     ) -> Result<&Array, Stop> {
         let newest = self.newest().map(ptr::from_ref);
-        let may_go = |array: &Array| Some(ptr::from_ref(array)) != newest;
-        let large = |array: &Array| array.capacity() > len + 1;
-        let left = |assigned: bool| {
-            let of = move |word| array_at(word).map(|array| (word, array));
-            let words = self.pool.iter().filter_map(of).filter(|&(_, array)| may_go(array) && large(array));
-            words.filter(move |(_, array)| array.assigned_away.get() == assigned)
-        };
+        let is_large = |array: &Array| array.capacity() > len + 1;
+        // Of those large enough that we left ourselves: the oldest one, and how many there are. Places without an array, and with one too small.
+        let (mut mine, mut count) = (None::<(&AtomicPtr<Array>, &Array)>, 0);
+        let (mut empty, mut small, mut small_and_assigned) = (None, None, None);
+        for word in &self.pool {
+            let Some(array) = array_at(word).filter(|array| array.is_sound()) else {
+                empty = Some(word);
+                continue;
+            };
+            if Some(ptr::from_ref(array)) == newest {
+                continue;
+            }
+            match (is_large(array), array.assigned_away.get()) {
+                (true, true) => {}
+                (true, false) => {
+                    count += 1;
+                    if mine.is_none_or(|(_, oldest)| array.live_at.get() < oldest.live_at.get()) {
+                        mine = Some((word, array));
+                    }
+                }
+                (false, false) => small = Some(word),
+                (false, true) => small_and_assigned = Some(word),
+            }
+        }
         // Those we left ourselves, the oldest one first, if there are enough; otherwise a new one, as long as there is a place for it.
-        let mine = left(false).min_by_key(|(_, array)| array.live_at.get());
-        let enough = |&(_, array): &(_, &Array)| array.live_at.get() == 0 || left(false).count() + 1 >= TURN;
-        if let Some(place) = mine.filter(enough) {
+        if let Some(place) = mine.filter(|(_, array)| array.live_at.get() == 0 || count + 1 >= TURN) {
             return self.used(place, strings, limit, len, fits);
         }
-        let empty = self.pool.iter().find(|word| array_at(word).is_none_or(|array| !array.is_sound()));
-        let small = |assigned: bool| {
-            let goes =
-                |array: &Array| may_go(array) && !large(array) && array.assigned_away.get() == assigned;
-            self.pool.iter().find(|word| array_at(word).is_some_and(goes))
-        };
-        if let Some(word) = empty.or_else(|| small(false)).or_else(|| small(true)) {
+        if let Some(word) = empty.or(small).or(small_and_assigned) {
             return self.fresh(word, strings, limit, len);
         }
         // One of the lists that the program left goes: neither one of the last few, which may be saved inside of each other, nor, as long as
         // there are others, the oldest one, which a program keeps that saves it and assigns others over and over.
+        let assigned = || {
+            let all = self.pool.iter().filter_map(|word| array_at(word).map(|array| (word, array)));
+            all.filter(|&(_, array)| {
+                Some(ptr::from_ref(array)) != newest && is_large(array) && array.assigned_away.get()
+            })
+        };
         let newer =
-            |array: &Array| left(true).filter(|(_, other)| other.live_at.get() > array.live_at.get()).count();
-        let deep = DEEP.min(left(true).count().saturating_sub(1));
-        let place = left(true).find(|(_, array)| newer(array) == deep).or(mine);
+            |array: &Array| assigned().filter(|(_, other)| other.live_at.get() > array.live_at.get()).count();
+        let deep = DEEP.min(assigned().count().saturating_sub(1));
+        let place = assigned().find(|(_, array)| newer(array) == deep).or(mine);
         self.used(place.ok_or(Stop::Memory(usize::MAX))?, strings, limit, len, fits)
     }
 
     /// An array that was in use, if it is sound and the list in it leaves room; otherwise a new one in its place.
+    #[inline(never)]
     fn used<'a>(
         &'a self,
         (word, array): (&AtomicPtr<Array>, &'a Array),
@@ -170,6 +186,8 @@ impl Arrays {
     }
 
     /// A new array, larger than every one that is too small for this list.
+    #[cold]
+    #[inline(never)]
     fn fresh<'a>(
         &self,
         word: &AtomicPtr<Array>,

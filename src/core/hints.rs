@@ -269,11 +269,12 @@ impl Hints {
     ///
     /// # Safety
     /// - as for [`find`](Self::find).
+    #[inline(never)]
     pub(crate) unsafe fn look<'a>(
         &'a self,
         head: &Head,
         key: Key<'a>,
-        is_enough: impl Fn(Option<Place>) -> bool,
+        is_enough: &dyn Fn(Option<Place>) -> bool,
     ) -> Option<Look<'a>> {
         // Acquire [generation]: as in `generation`.
         let generation = self.generation.load(Ordering::Acquire);
@@ -282,9 +283,9 @@ impl Hints {
         let done = Look { hints: self, first, generation, found: Found::default(), is_done: true };
         let found = match generation % STEP {
             // SAFETY: the caller's promise; `start` is one of these slots.
-            0 => unsafe { self.named(start, key, Side::Reader).found(&is_enough) },
+            0 => unsafe { self.named(start, key, Side::Reader).found(is_enough) },
             // SAFETY: the caller's promise: a proper list.
-            LOOSE => unsafe { plain_found(slots(first), key, |_, _| false, &is_enough) },
+            LOOSE => unsafe { plain_found(slots(first), key, &|_, _| false, is_enough) },
             _ => return None,
         };
         let Some(found) = found else { return Some(done) };
@@ -476,7 +477,7 @@ impl Named<'_> {
 
 impl Named<'_> {
     /// The first and the last of them, and the end of the list; `None` if the first is enough.
-    pub(crate) fn found(mut self, is_enough: impl Fn(Option<Place>) -> bool) -> Option<Found> {
+    pub(crate) fn found(mut self, is_enough: &dyn Fn(Option<Place>) -> bool) -> Option<Found> {
         let first = self.next();
         if first.is_some() && is_enough(first) {
             return None;
@@ -490,11 +491,12 @@ impl Named<'_> {
 ///
 /// # Safety
 /// - the slots are those of a proper list, whose entries are strings that stay (L1, L2, L4).
+#[inline(never)]
 pub(crate) unsafe fn plain_found<const OWN: bool>(
     mut slots: Slots<OWN>,
     key: Key<'_>,
-    is_fixed: impl Fn(*const Slot, *mut c_char) -> bool,
-    is_enough: impl Fn(Option<Place>) -> bool,
+    is_fixed: &dyn Fn(*const Slot, *mut c_char) -> bool,
+    is_enough: &dyn Fn(Option<Place>) -> bool,
 ) -> Option<Found> {
     let wanted = key.wanted();
     // SAFETY: the caller's promise.

@@ -145,9 +145,9 @@ impl<'a> Editor<'a> {
         let found = unsafe {
             if self.is_plain() {
                 let fixed = |slot, entry| self.noted(slot, entry).is_some_and(|hint| hint.fixed);
-                hints::plain_found(own_slots(self.first), key, fixed, |_| false)
+                hints::plain_found(own_slots(self.first), key, &fixed, &|_| false)
             } else {
-                self.array.hints().named(self.index(self.first), key, Side::Writer).found(|_| false)
+                self.array.hints().named(self.index(self.first), key, Side::Writer).found(&|_| false)
             }
         };
         found.unwrap_or_default() // (nothing is enough)

@@ -253,7 +253,7 @@ impl Store {
         };
         let mut look = None;
         // SAFETY: the caller's promise: a proper list.
-        if self.undisturbed(|| unsafe { self.look(head, key, is_enough, &mut look) }) == Some(true) {
+        if self.undisturbed(|| unsafe { self.look(head, key, &is_enough, &mut look) }) == Some(true) {
             return Ok(());
         }
         let text = Text::default();
@@ -301,12 +301,12 @@ impl Store {
         &'a self,
         head: &Head,
         key: Key<'a>,
-        is_enough: impl Fn(Option<Place>) -> bool,
+        is_enough: &dyn Fn(Option<Place>) -> bool,
         look: &mut Option<Look<'a>>,
     ) -> bool {
         let hints = self.inherited.hints().filter(|_| hints::ENABLED);
         // SAFETY: the caller's promise.
-        *look = hints.and_then(|hints| unsafe { hints.look(head, key, &is_enough) });
+        *look = hints.and_then(|hints| unsafe { hints.look(head, key, is_enough) });
         if let Some(look) = look {
             return look.is_done;
         }
@@ -362,7 +362,7 @@ impl Store {
         let key = Key::new(&name, keys).ok_or(Error::InvalidName)?;
         let mut look = None;
         // SAFETY: the caller's promise: a proper list.
-        if self.undisturbed(|| unsafe { self.look(head, key, |found| found.is_none(), &mut look) })
+        if self.undisturbed(|| unsafe { self.look(head, key, &|found| found.is_none(), &mut look) })
             == Some(true)
         {
             return Ok(());
