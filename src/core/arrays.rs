@@ -36,6 +36,8 @@ pub(crate) struct Arrays {
     pool: [AtomicPtr<Array>; ARRAYS],
     /// The header of the kernel's list, or null.
     kernel: AtomicPtr<Array>,
+    /// The array that became live last, or null: looked at first.
+    live: AtomicPtr<Array>,
     /// Counts the arrays that became live.
     clock: AtomicUsize,
 }
@@ -51,6 +53,7 @@ const_new! {
                 AtomicPtr::new(ptr::null_mut()), AtomicPtr::new(ptr::null_mut()), AtomicPtr::new(ptr::null_mut()),
             ],
             kernel: AtomicPtr::new(ptr::null_mut()),
+            live: AtomicPtr::new(ptr::null_mut()),
             clock: AtomicUsize::new(0),
         }
     }
@@ -75,6 +78,9 @@ impl Arrays {
     /// broken off, is let go: nothing more is known of the list.
     pub(crate) fn holding(&self, first: *const Slot) -> Option<&Array> {
         // Each word is loaded once: a child of a signal handler may return into this, to whom it is another one.
+        if let Some(array) = array_at(&self.live).filter(|array| array.holds(first) && array.is_sound()) {
+            return Some(array);
+        }
         let holding = |word| array_at(word).filter(|array| array.holds(first)).map(|array| (word, array));
         let (word, array) = self.words().find_map(holding)?;
         if array.is_sound() {
@@ -97,9 +103,10 @@ impl Arrays {
 
     /// Notes that `array` is live from now on, or again.
     pub(crate) fn is_live(&self, array: &Array) {
+        // Relaxed, here and below: only the lock's holders use it.
+        self.live.store(ptr::from_ref(array).cast_mut(), Ordering::Relaxed);
         let now = sync::own_count(&self.clock);
         if array.live_at.get() != now || now == 0 {
-            // Relaxed: only the lock's holders use it.
             self.clock.store(now + 1, Ordering::Relaxed);
             array.live_at.set(now + 1);
         }
@@ -211,6 +218,6 @@ impl Arrays {
 
     /// Forgets all of them. In a child that was forked in the middle of a change.
     pub(crate) fn forget(&self) {
-        self.words().for_each(|word| word.store(ptr::null_mut(), Ordering::Relaxed));
+        self.words().chain([&self.live]).for_each(|word| word.store(ptr::null_mut(), Ordering::Relaxed));
     }
 }

@@ -281,11 +281,12 @@ impl Hints {
         let first = head.load();
         let start = self.index(first)?;
         let done = Look { hints: self, first, generation, found: Found::default(), is_done: true };
+        let is_fixed = |slot, entry| self.index(slot).is_some_and(|i| self.is_fixed(i, entry));
         let found = match generation % STEP {
             // SAFETY: the caller's promise; `start` is one of these slots.
-            0 => unsafe { self.named(start, key, Side::Reader).found(is_enough) },
+            0 => unsafe { found(self, start, key, Side::Reader, is_enough) },
             // SAFETY: the caller's promise: a proper list.
-            LOOSE => unsafe { plain_found(slots(first), key, &|_, _| false, is_enough) },
+            LOOSE => unsafe { plain_found(slots(first), key, &is_fixed, is_enough) },
             _ => return None,
         };
         let Some(found) = found else { return Some(done) };
@@ -303,7 +304,7 @@ impl Hints {
     pub(crate) unsafe fn named<'a>(&'a self, start: usize, key: Key<'a>, side: Side) -> Named<'a> {
         // SAFETY: the caller's promise.
         let search = unsafe { Search::start(self, start, key.hash, side) };
-        Named { search, key, wanted: key.wanted(), beyond: ptr::null(), end: ptr::null() }
+        Named { search, key, beyond: ptr::null(), end: ptr::null() }
     }
 
     /// A change of the list begins; it ends when the result is dropped. Under the update lock.
@@ -452,7 +453,6 @@ impl Default for Found {
 pub(crate) struct Named<'a> {
     search: Search<'a>,
     key: Key<'a>,
-    wanted: Wanted<'a>,
     /// The next slot behind the last group; null as long as the search is before it.
     beyond: *const Slot,
     /// The terminator, once it was met.
@@ -461,10 +461,11 @@ pub(crate) struct Named<'a> {
 
 impl Named<'_> {
     /// The next candidate: its slot, and its number if it has one.
+    #[inline(always)]
     fn candidate(&mut self) -> (*const Slot, Option<usize>) {
         if self.beyond.is_null() {
             // SAFETY: no null slot was met yet.
-            match unsafe { self.search.step() } {
+            match unsafe { self.search.next() } {
                 Some(i) => return (self.search.hints.slot(i), Some(i)),
                 None => self.beyond = self.search.hints.slots().wrapping_add(self.search.hints.end),
             }
@@ -473,47 +474,10 @@ impl Named<'_> {
         self.beyond = slot.wrapping_add(1);
         (slot, None)
     }
-}
 
-impl Named<'_> {
-    /// The first and the last of them, and the end of the list; `None` if the first is enough.
-    pub(crate) fn found(mut self, is_enough: &dyn Fn(Option<Place>) -> bool) -> Option<Found> {
-        let first = self.next();
-        if first.is_some() && is_enough(first) {
-            return None;
-        }
-        let last = first.map(|first| self.by_ref().last().unwrap_or(first));
-        Some(Found { places: first.zip(last), end: self.end })
-    }
-}
-
-/// The same by a plain scan. `is_fixed` tells what is known of the entry in a slot.
-///
-/// # Safety
-/// - the slots are those of a proper list, whose entries are strings that stay (L1, L2, L4).
-#[inline(never)]
-pub(crate) unsafe fn plain_found<const OWN: bool>(
-    mut slots: Slots<OWN>,
-    key: Key<'_>,
-    is_fixed: &dyn Fn(*const Slot, *mut c_char) -> bool,
-    is_enough: &dyn Fn(Option<Place>) -> bool,
-) -> Option<Found> {
-    let wanted = key.wanted();
-    // SAFETY: the caller's promise.
-    let mut named = slots.by_ref().filter(|&(_, entry)| unsafe { wanted.value_in(entry) }.is_some());
-    let place = |(slot, entry)| Place { slot, entry, fixed: is_fixed(slot, entry) };
-    let first = named.next().map(place);
-    if first.is_some() && is_enough(first) {
-        return None;
-    }
-    let last = first.map(|first| named.by_ref().last().map_or(first, place));
-    Some(Found { places: first.zip(last), end: slots.at() })
-}
-
-impl Iterator for Named<'_> {
-    type Item = Place;
-
-    fn next(&mut self) -> Option<Place> {
+    /// [`next`](Iterator::next) for a loop.
+    #[inline(always)]
+    fn advance(&mut self) -> Option<Place> {
         while self.end.is_null() {
             let (slot, i) = self.candidate();
             // SAFETY: a slot of the list: the terminator was not met yet (L1).
@@ -529,7 +493,7 @@ impl Iterator for Named<'_> {
                 if fixed {
                     value_in_fixed(entry, self.key.name).is_some()
                 } else {
-                    self.wanted.value_in(entry).is_some()
+                    self.key.wanted().value_in(entry).is_some()
                 }
             };
             if hit {
@@ -538,6 +502,75 @@ impl Iterator for Named<'_> {
         }
         None
     }
+}
+
+impl Iterator for Named<'_> {
+    type Item = Place;
+
+    #[inline(never)]
+    fn next(&mut self) -> Option<Place> {
+        self.advance()
+    }
+}
+
+impl Found {
+    /// The first and the last of the places that `next` gives, but for the end of the list. `None` if the first is enough.
+    #[inline(always)]
+    fn of(
+        mut next: impl FnMut() -> Option<Place>,
+        is_enough: &dyn Fn(Option<Place>) -> bool,
+    ) -> Option<Found> {
+        let mut found = Found::default();
+        while let Some(place) = next() {
+            let first = match found.places {
+                Some((first, _)) => first,
+                None if is_enough(Some(place)) => return None,
+                None => place,
+            };
+            found.places = Some((first, place));
+        }
+        Some(found)
+    }
+}
+
+/// The places of a name from slot `start` of `hints` on, and the end of the list; `None` if the first is enough.
+///
+/// # Safety
+/// - slot `start` is one of a proper list.
+#[inline(never)]
+pub(crate) unsafe fn found(
+    hints: &Hints,
+    start: usize,
+    key: Key<'_>,
+    side: Side,
+    is_enough: &dyn Fn(Option<Place>) -> bool,
+) -> Option<Found> {
+    // SAFETY: the caller's promise.
+    let search = unsafe { Search::new(hints, start, key.hash, side) };
+    let mut named = Named { search, key, beyond: ptr::null(), end: ptr::null() };
+    let found = Found::of(|| named.advance(), is_enough)?;
+    Some(Found { end: named.end, ..found })
+}
+
+/// The same by a plain scan. `is_fixed` tells what is known of the entry in a slot.
+///
+/// # Safety
+/// - the slots are those of a proper list, whose entries are strings that stay (L1, L2, L4).
+#[inline(never)]
+pub(crate) unsafe fn plain_found<const OWN: bool>(
+    mut slots: Slots<OWN>,
+    key: Key<'_>,
+    is_fixed: &dyn Fn(*const Slot, *mut c_char) -> bool,
+    is_enough: &dyn Fn(Option<Place>) -> bool,
+) -> Option<Found> {
+    let wanted = key.wanted();
+    let next = || {
+        // SAFETY: the caller's promise.
+        let (slot, entry) = slots.find(|&(_, entry)| unsafe { wanted.value_in(entry) }.is_some())?;
+        Some(Place { slot, entry, fixed: is_fixed(slot, entry) })
+    };
+    let found = Found::of(next, is_enough)?;
+    Some(Found { end: slots.at(), ..found })
 }
 
 /// What a writer finds before it takes the lock. Under the lock it counts only if no change was made since.
@@ -631,15 +664,5 @@ impl<'a> Search<'a> {
     unsafe fn start(hints: &'a Hints, first: usize, hash: u32, side: Side) -> Search<'a> {
         // SAFETY: the caller's promise.
         unsafe { Search::new(hints, first, hash, side) }
-    }
-
-    /// See [`start`](Self::start).
-    ///
-    /// # Safety
-    /// - as for [`next`](Self::next).
-    #[inline(never)]
-    unsafe fn step(&mut self) -> Option<usize> {
-        // SAFETY: the caller's promise.
-        unsafe { self.next() }
     }
 }

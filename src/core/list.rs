@@ -147,7 +147,7 @@ impl<'a> Editor<'a> {
                 let fixed = |slot, entry| self.noted(slot, entry).is_some_and(|hint| hint.fixed);
                 hints::plain_found(own_slots(self.first), key, &fixed, &|_| false)
             } else {
-                self.array.hints().named(self.index(self.first), key, Side::Writer).found(&|_| false)
+                hints::found(self.array.hints(), self.index(self.first), key, Side::Writer, &|_| false)
             }
         };
         found.unwrap_or_default() // (nothing is enough)

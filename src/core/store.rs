@@ -245,9 +245,10 @@ impl Store {
         let name = key.name;
         let is_enough = |old: Option<Place>| {
             // Ours, so nobody edits it, and equal: nothing to do. A string of somebody else's is replaced by a copy of ours.
-            // SAFETY: L2, L4: an entry in the list, of this name; its value follows.
+            // SAFETY: L2, L4: an entry in the list, of this name; its value follows. It is fixed: eight bytes behind it are readable, of ours (K4)
+            // and of the kernel's, behind which the file name and a word come.
             let equal = |old: Place| unsafe {
-                old.fixed && self.strings.owns(old.entry) && keep::is(old.entry.add(name.len() + 1), value)
+                old.fixed && keep::is(old.entry.add(name.len() + 1), value) && self.strings.owns(old.entry)
             };
             old.is_some_and(|old| !overwrite || equal(old))
         };

@@ -274,12 +274,12 @@ unsafe fn holds(known: *const c_char, key: Key<'_>, value: &[u8]) -> bool {
     unsafe { entry::value_in_fixed(known, key.name).is_some_and(|found| is(found, value)) }
 }
 
-/// True if `text`, in a string of ours, is `bytes` now.
+/// True if `text` is `bytes` now.
 ///
 /// # Safety
-/// - `text` points into a string of ours; `bytes` holds no NUL.
+/// - `text` is NUL-terminated, and readable for 8 bytes past its NUL; `bytes` holds no NUL.
 pub(crate) unsafe fn is(text: *const c_char, bytes: &[u8]) -> bool {
     let text = text.cast::<u8>();
-    // SAFETY: K4; after as many bytes that are not NUL, another one of the string follows.
+    // SAFETY: the caller's promise; after as many bytes that are not NUL, another one of the string follows.
     unsafe { text::starts_with(text, bytes) && byte(text.add(bytes.len())) == 0 }
 }
