@@ -639,3 +639,35 @@ fn random_operations_do_what_they_do_to_a_table() {
         }
     }
 }
+
+/// The bystanders that a scan upwards meets from `at` on.
+fn upwards(at: *const Slot) -> u32 {
+    entries_at(at)
+        .iter()
+        .filter_map(|entry| entry.strip_prefix("BY")?.split('=').next()?.parse().ok())
+        .fold(0, |seen, i: u32| seen | 1 << i)
+}
+
+/// A list of the program's own was copied with one thread. Readers that are in it when threads begin find what nobody removes, however often the
+/// list moves on meanwhile.
+#[test]
+fn a_list_copied_with_one_thread_is_not_edited_under_readers() {
+    let list: Vec<CString> = (0..32)
+        .map(|i| CString::new(if i % 2 == 0 { format!("BY{}=1", i / 2) } else { format!("V{i}=1") }).unwrap())
+        .collect();
+    let list: Vec<&CStr> = list.iter().map(CString::as_c_str).collect();
+    let mut env = Env::alone(&list);
+    env.set("NEW", "1");
+    env.store.one_thread = false;
+    let first = env.head.load();
+    let len = env.snapshot().len();
+    // What a reader has met that is about to load slot `i`.
+    let met: Vec<u32> = (0..len).map(|i| upwards(first) & !upwards(first.wrapping_add(i))).collect();
+    for _ in 0..50 {
+        env.unset("V3").unwrap();
+        env.set("V3", "1");
+        for (i, met) in met.iter().enumerate() {
+            assert_eq!(met | upwards(first.wrapping_add(i)), 0xffff, "a reader in slot {i}");
+        }
+    }
+}
