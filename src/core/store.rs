@@ -705,6 +705,7 @@ fn remove(list: &mut Editor<'_>, victim: Place, hash: u32, keys: Keyed) -> Resul
         };
         // SAFETY: L2, L4: entries in the list.
         let Some(key) = (unsafe { Key::of(mover, keys) }) else { break };
+        list.get_to_know(first, mover, key.hash);
         match list.next_of(key, first).filter(|&twin| twin < victim.slot) {
             Some(twin) => list.remove(twin, key.hash)?,
             None => break,

@@ -671,3 +671,19 @@ fn a_list_copied_with_one_thread_is_not_edited_under_readers() {
         }
     }
 }
+
+/// What a removal leaves below such a list is known for a copy, too.
+#[test]
+fn copies_below_a_list_copied_with_one_thread_are_dropped() {
+    let mut env = Env::alone(&[c"A=1", c"B=1", c"C=1", c"D=1"]);
+    env.set("NEW", "1");
+    env.store.one_thread = false;
+    let saved = env.head.load();
+    env.unset("C").unwrap();
+    // SAFETY: a list in an array of ours.
+    unsafe { env.head.assign(saved) };
+    env.set("Z", "1");
+    let mut found = entries(&env.head);
+    found.sort();
+    assert_eq!(found, ["A=1", "B=1", "D=1", "NEW=1", "Z=1"]);
+}
