@@ -328,7 +328,10 @@ impl Store {
         // SAFETY: the caller's promise.
         let key = unsafe { Key::of(string, self.inherited.keys.get()) }.ok_or(Error::InvalidName)?;
         let done = self.locked(|| {
-            self.strings.note_put(string);
+            if self.strings.note_put(string) {
+                self.arrays.give_back(string, key.hash);
+                self.inherited.give_back();
+            }
             let list = match self.place(head)? {
                 Where::Ours(list) => list,
                 Where::Theirs(first) => {

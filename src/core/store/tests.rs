@@ -687,3 +687,33 @@ fn copies_below_a_list_copied_with_one_thread_are_dropped() {
     found.sort();
     assert_eq!(found, ["A=1", "B=1", "D=1", "NEW=1", "Z=1"]);
 }
+
+/// A string of ours that the program gives to `put` is the program's from then on: in a list of its own, when that is copied, and in the list that
+/// it saved before.
+#[test]
+fn a_string_that_was_put_is_not_ours_in_any_list() {
+    for restored in [false, true] {
+        for alone in [false, true] {
+            let mut env = Env::alone(&[]);
+            env.store.one_thread = alone;
+            (0..20).for_each(|i| env.set(&format!("V{i}"), "1"));
+            let saved = env.head.load();
+            let entry = env.at("V7").unwrap().wrapping_sub(3).cast_mut();
+            let mut list: Vec<*const c_char> = vec![ptr::null(); 21];
+            // SAFETY: proper lists; strings of ours, which stay.
+            unsafe {
+                env.store.snapshot(&env.head, &mut list[..20]);
+                env.head.assign(list.leak().as_ptr().cast());
+                env.store.put(&env.head, entry).unwrap();
+                if restored {
+                    env.head.assign(saved);
+                } else {
+                    env.set("NEW", "1");
+                }
+                entry.cast::<u8>().write(b'W');
+                let value = |name: &str| env.store.value(&env.head, name.as_bytes());
+                assert_eq!((value("W7"), value("V7")), (Some(entry.wrapping_add(3).cast_const()), None));
+            }
+        }
+    }
+}
