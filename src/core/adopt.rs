@@ -387,7 +387,8 @@ impl<'a> Same<'a> {
         }
         let is_all = same == len && len == len_there;
         let known = || {
-            let once = !from.may_repeat.get() && !to.may_repeat.get();
+            // (Of an empty list the edit leaves what is there.)
+            let once = len > 0 && !from.may_repeat.get() && !to.may_repeat.get();
             let stays = |i| from.is_noted(i);
             let is_whole = || (start..to_end).all(|j| !to.slot(j).own().is_null());
             once && fixed == common && (first..from_end - common).all(stays) && is_whole()

@@ -717,3 +717,23 @@ fn a_string_that_was_put_is_not_ours_in_any_list() {
         }
     }
 }
+
+/// An empty list moves on to an array that was left full: who is still in that meets no null where an entry was.
+#[test]
+fn an_empty_list_moves_on_to_an_array_that_was_full() {
+    let env = Env::default();
+    (0..5).for_each(|i| env.set(&format!("V{i}"), "1"));
+    let first = env.head.load();
+    env.clear();
+    for _ in 0..20 {
+        env.set("X", "1");
+        assert_eq!(entries_at(first).len(), 5);
+        if (first.addr() - 8 * size_of::<Slot>()..first.addr() + 64 * size_of::<Slot>())
+            .contains(&env.head.load().addr())
+        {
+            return;
+        }
+        env.unset("X").unwrap();
+    }
+    panic!("the array was not used again");
+}
