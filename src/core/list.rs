@@ -505,7 +505,8 @@ impl<'a> Editor<'a> {
     /// Leaves all entries where they are, below an empty list. (Null must not be where an entry was: somebody may still be there.)
     pub(crate) fn abandon(&mut self) {
         let _change = self.array.change();
-        self.first = self.array.last();
+        // Its end stays where it is: a list that ends there must not get longer.
+        self.first = self.array.slot(self.array.count());
         self.array.first.set(self.first);
         self.array.left.set(0);
         self.array.stand_in.set((ptr::null_mut(), None));

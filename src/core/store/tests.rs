@@ -737,3 +737,21 @@ fn an_empty_list_moves_on_to_an_array_that_was_full() {
     }
     panic!("the array was not used again");
 }
+
+/// Threads begin in a list that one thread made, whose end is in the middle of its array. It never gets longer, whatever comes into the array.
+#[test]
+fn a_list_that_one_thread_made_never_gets_longer() {
+    let mut env = Env::alone(&[c"A=1"]);
+    env.clear();
+    (0..5).for_each(|i| env.set(&format!("V{i}"), "1"));
+    env.store.one_thread = false;
+    let first = env.head.load();
+    for _ in 0..20 {
+        env.clear();
+        for i in 0..MIN_SLOTS - 18 {
+            env.set(&format!("N{i}"), "1");
+            assert!(entries_at(first).len() <= 5);
+        }
+        (9..MIN_SLOTS - 18).for_each(|i| env.unset(&format!("N{i}")).unwrap());
+    }
+}
