@@ -206,10 +206,13 @@ impl<'a> Means<'a> {
     }
 
     /// An array for a list of `len` entries and one more. With `exact`, the program may have cut the list that is in it.
+    ///
+    /// Not one that was written with one thread, if there are more: what is in it was not noted, so that it cannot be told what both lists have; and
+    /// readers may be in it. It is let go.
     fn next(self, len: usize, moves: Moves, exact: bool) -> Result<&'a Array, Stop> {
         let fits = |array: &Array| {
             let end = if exact { array.count() } else { array.end() };
-            moves == Moves::Alone || end > len
+            moves == Moves::Alone || (end > len && !array.may_repeat.get())
         };
         self.arrays.next(self.strings, || self.inherited.limit(), len, fits)
     }
@@ -384,7 +387,8 @@ impl<'a> Same<'a> {
         }
         let is_all = same == len && len == len_there;
         let known = || {
-            let once = !from.may_repeat.get() && !to.may_repeat.get();
+            // (Of an empty list the edit leaves what is there.)
+            let once = len > 0 && !from.may_repeat.get() && !to.may_repeat.get();
             let stays = |i| from.is_noted(i);
             let is_whole = || (start..to_end).all(|j| !to.slot(j).own().is_null());
             once && fixed == common && (first..from_end - common).all(stays) && is_whole()

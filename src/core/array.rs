@@ -256,6 +256,23 @@ impl Array {
         self.slot(i).store(entry);
     }
 
+    /// Notes that this string, whose name has that hash, is not fixed any more, wherever it is here.
+    #[cold]
+    pub(crate) fn give_back(&self, string: *mut c_char, hash: u32) {
+        let hint = Some(Hint { hash, fixed: false });
+        let _change = self.change();
+        for i in (0..self.capacity()).filter(|&i| self.hints.noted(i, string) == Some(true)) {
+            let (kind, state) = (self.kind_in(i), self.state(i));
+            self.note(i, string, hint);
+            self.mark(i, state);
+            self.count_held(kind, self.kind_in(i));
+        }
+        let (entry, _) = self.stand_in.get();
+        if entry == string {
+            self.stand_in.set((entry, hint));
+        }
+    }
+
     /// Which of `held` counts the entry in slot `i`.
     fn kind_in(&self, i: usize) -> Option<usize> {
         let entry = self.slot(i).own();

@@ -17,6 +17,7 @@ use crate::error::Stop;
 use crate::keep::Strings;
 use crate::slot::Slot;
 use crate::sync::{self, AtomicPtr, AtomicUsize, Ordering, const_new};
+use core::ffi::c_char;
 use core::ptr;
 
 /// Slots of the smallest array. Source: illumos `MIN_ENV_SIZE`.
@@ -111,6 +112,11 @@ impl Arrays {
             array.live_at.set(now + 1);
         }
         array.assigned_away.set(false);
+    }
+
+    /// This string is the program's from now on, whose name has that hash: in every list that may come back, or tell what is known of it.
+    pub(crate) fn give_back(&self, string: *mut c_char, hash: u32) {
+        self.all().filter(|array| array.is_sound()).for_each(|array| array.give_back(string, hash));
     }
 
     /// The header of the kernel's list, if it was changed.

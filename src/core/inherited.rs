@@ -224,6 +224,11 @@ impl Inherited {
         ptr::eq(shown, room).then(|| unsafe { &*room })
     }
 
+    /// One of the kernel's strings is the program's from now on: what a reader noted does not count any more. Under the update lock.
+    pub(crate) fn give_back(&self) {
+        self.built().into_iter().for_each(Hints::retire);
+    }
+
     /// A header and notes for the kernel's list, if the one at `first` is that, with `len` entries. Under the update lock.
     ///
     /// # Safety

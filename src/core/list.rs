@@ -197,6 +197,14 @@ impl<'a> Editor<'a> {
         self.array.noted(self.index(slot), entry)
     }
 
+    /// Notes the name of an entry of which nothing was noted, as it is about to leave a copy behind that is to be known for one.
+    pub(crate) fn get_to_know(&self, slot: *const Slot, entry: *mut c_char, hash: u32) {
+        if self.noted(slot, entry).is_none() {
+            let _change = self.array.change();
+            self.array.note(self.index(slot), entry, Some(Hint { hash, fixed: false }));
+        }
+    }
+
     /// Moves the start of the list; for a live one the head, too, unless the program moved that meanwhile.
     fn move_head(&mut self, to: *const Slot) -> Result<(), Moved> {
         if self.live {
@@ -497,7 +505,8 @@ impl<'a> Editor<'a> {
     /// Leaves all entries where they are, below an empty list. (Null must not be where an entry was: somebody may still be there.)
     pub(crate) fn abandon(&mut self) {
         let _change = self.array.change();
-        self.first = self.array.last();
+        // Its end stays where it is: a list that ends there must not get longer.
+        self.first = self.array.slot(self.array.count());
         self.array.first.set(self.first);
         self.array.left.set(0);
         self.array.stand_in.set((ptr::null_mut(), None));

@@ -328,7 +328,10 @@ impl Store {
         // SAFETY: the caller's promise.
         let key = unsafe { Key::of(string, self.inherited.keys.get()) }.ok_or(Error::InvalidName)?;
         let done = self.locked(|| {
-            self.strings.note_put(string);
+            if self.strings.note_put(string) {
+                self.arrays.give_back(string, key.hash);
+                self.inherited.give_back();
+            }
             let list = match self.place(head)? {
                 Where::Ours(list) => list,
                 Where::Theirs(first) => {
@@ -705,6 +708,7 @@ fn remove(list: &mut Editor<'_>, victim: Place, hash: u32, keys: Keyed) -> Resul
         };
         // SAFETY: L2, L4: entries in the list.
         let Some(key) = (unsafe { Key::of(mover, keys) }) else { break };
+        list.get_to_know(first, mover, key.hash);
         match list.next_of(key, first).filter(|&twin| twin < victim.slot) {
             Some(twin) => list.remove(twin, key.hash)?,
             None => break,

@@ -77,12 +77,14 @@ impl Strings {
     }
 
     /// The program has made `string` an entry of its own: if that lies in our memory, or where the kernel's strings are, addresses there tell
-    /// nothing any more. Under the update lock.
-    pub(crate) fn note_put(&self, string: *const c_char) {
-        if self.owns(string) || sync::initial_strings().contains(&string.addr()) {
+    /// nothing any more. True if that is so: it may have been noted as one of ours before. Under the update lock.
+    pub(crate) fn note_put(&self, string: *const c_char) -> bool {
+        let inside = self.owns(string) || sync::initial_strings().contains(&string.addr());
+        if inside {
             // Relaxed: only the lock's holders use it.
             self.put.store(1, Ordering::Relaxed);
         }
+        inside
     }
 
     /// True if that was so.

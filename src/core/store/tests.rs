@@ -641,3 +641,119 @@ fn random_operations_do_what_they_do_to_a_table() {
         }
     }
 }
+
+/// The bystanders that a scan upwards meets from `at` on.
+fn upwards(at: *const Slot) -> u32 {
+    entries_at(at)
+        .iter()
+        .filter_map(|entry| entry.strip_prefix("BY")?.split('=').next()?.parse().ok())
+        .fold(0, |seen, i: u32| seen | 1 << i)
+}
+
+/// A list of the program's own was copied with one thread. Readers that are in it when threads begin find what nobody removes, however often the
+/// list moves on meanwhile.
+#[test]
+fn a_list_copied_with_one_thread_is_not_edited_under_readers() {
+    let list: Vec<CString> = (0..32)
+        .map(|i| CString::new(if i % 2 == 0 { format!("BY{}=1", i / 2) } else { format!("V{i}=1") }).unwrap())
+        .collect();
+    let list: Vec<&CStr> = list.iter().map(CString::as_c_str).collect();
+    let mut env = Env::alone(&list);
+    env.set("NEW", "1");
+    env.store.one_thread = false;
+    let first = env.head.load();
+    let len = env.snapshot().len();
+    // What a reader has met that is about to load slot `i`.
+    let met: Vec<u32> = (0..len).map(|i| upwards(first) & !upwards(first.wrapping_add(i))).collect();
+    for _ in 0..50 {
+        env.unset("V3").unwrap();
+        env.set("V3", "1");
+        for (i, met) in met.iter().enumerate() {
+            assert_eq!(met | upwards(first.wrapping_add(i)), 0xffff, "a reader in slot {i}");
+        }
+    }
+}
+
+/// What a removal leaves below such a list is known for a copy, too.
+#[test]
+fn copies_below_a_list_copied_with_one_thread_are_dropped() {
+    let mut env = Env::alone(&[c"A=1", c"B=1", c"C=1", c"D=1"]);
+    env.set("NEW", "1");
+    env.store.one_thread = false;
+    let saved = env.head.load();
+    env.unset("C").unwrap();
+    // SAFETY: a list in an array of ours.
+    unsafe { env.head.assign(saved) };
+    env.set("Z", "1");
+    let mut found = entries(&env.head);
+    found.sort();
+    assert_eq!(found, ["A=1", "B=1", "D=1", "NEW=1", "Z=1"]);
+}
+
+/// A string of ours that the program gives to `put` is the program's from then on: in a list of its own, when that is copied, and in the list that
+/// it saved before.
+#[test]
+fn a_string_that_was_put_is_not_ours_in_any_list() {
+    for restored in [false, true] {
+        for alone in [false, true] {
+            let mut env = Env::alone(&[]);
+            env.store.one_thread = alone;
+            (0..20).for_each(|i| env.set(&format!("V{i}"), "1"));
+            let saved = env.head.load();
+            let entry = env.at("V7").unwrap().wrapping_sub(3).cast_mut();
+            let mut list: Vec<*const c_char> = vec![ptr::null(); 21];
+            // SAFETY: proper lists; strings of ours, which stay.
+            unsafe {
+                env.store.snapshot(&env.head, &mut list[..20]);
+                env.head.assign(list.leak().as_ptr().cast());
+                env.store.put(&env.head, entry).unwrap();
+                if restored {
+                    env.head.assign(saved);
+                } else {
+                    env.set("NEW", "1");
+                }
+                entry.cast::<u8>().write(b'W');
+                let value = |name: &str| env.store.value(&env.head, name.as_bytes());
+                assert_eq!((value("W7"), value("V7")), (Some(entry.wrapping_add(3).cast_const()), None));
+            }
+        }
+    }
+}
+
+/// An empty list moves on to an array that was left full: who is still in that meets no null where an entry was.
+#[test]
+fn an_empty_list_moves_on_to_an_array_that_was_full() {
+    let env = Env::default();
+    (0..5).for_each(|i| env.set(&format!("V{i}"), "1"));
+    let first = env.head.load();
+    env.clear();
+    for _ in 0..20 {
+        env.set("X", "1");
+        assert_eq!(entries_at(first).len(), 5);
+        if (first.addr() - 8 * size_of::<Slot>()..first.addr() + 64 * size_of::<Slot>())
+            .contains(&env.head.load().addr())
+        {
+            return;
+        }
+        env.unset("X").unwrap();
+    }
+    panic!("the array was not used again");
+}
+
+/// Threads begin in a list that one thread made, whose end is in the middle of its array. It never gets longer, whatever comes into the array.
+#[test]
+fn a_list_that_one_thread_made_never_gets_longer() {
+    let mut env = Env::alone(&[c"A=1"]);
+    env.clear();
+    (0..5).for_each(|i| env.set(&format!("V{i}"), "1"));
+    env.store.one_thread = false;
+    let first = env.head.load();
+    for _ in 0..20 {
+        env.clear();
+        for i in 0..MIN_SLOTS - 18 {
+            env.set(&format!("N{i}"), "1");
+            assert!(entries_at(first).len() <= 5);
+        }
+        (9..MIN_SLOTS - 18).for_each(|i| env.unset(&format!("N{i}")).unwrap());
+    }
+}
