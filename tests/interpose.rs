@@ -262,7 +262,7 @@ fn the_safe_example_survives_a_minute_and_its_twin_does_not() {
 
 /// Runs an example, which must succeed, and returns what it printed.
 fn output_of(example: &str) -> String {
-    let output = Command::new(build(true, "").join(example)).output().unwrap();
+    let output = Command::new(build(false, "").join(example)).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
@@ -294,7 +294,7 @@ fn the_example_of_parallel_tests_has_its_default() {
 
 #[test]
 fn the_example_of_a_server_answers_while_its_admin_changes_settings() {
-    let mut server = Command::new(build(true, "").join("server"))
+    let mut server = Command::new(build(false, "").join("server"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -348,7 +348,7 @@ const HOST_TEXT: &str = r#"
 
 #[test]
 fn the_example_of_a_plugin_refuses_to_load_unprotected() {
-    let plugin = build(true, "").join("libplugin.so");
+    let plugin = build(false, "").join("libplugin.so");
     // This program has the macro.
     let path = CString::new(plugin.as_os_str().as_bytes()).unwrap();
     // SAFETY: our own library, which runs nothing when it is loaded; the type is that of its text.
