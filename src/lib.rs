@@ -37,7 +37,8 @@
 //! ¹ Beside a `Batch` lock-free: a read starts over if one begins meanwhile. Without the macro or the preload library: std's lock.
 //!
 //! `use mtsafe_env as env;` or `use mtsafe_env::env;` does for `use std::env;`. No function here panics, but `set_var`,
-//! `set_var_if_absent`, `remove_var` and `clear`. What is promised, and why it holds, is written down in [`soundness`].
+//! `set_var_if_absent`, `remove_var` and `clear`. What is promised, and why it holds, is written down in [`soundness`]
+//! and [`why_it_is_right`], what is not in [`limits`]; the words are in the [`glossary`].
 //!
 //! # Features
 //! - `std` (default): all but `process`, `status` and `interpose!`. Without it the crate is `no_std` and allocates nothing but from
@@ -172,14 +173,43 @@ macro_rules! interpose {
     () => {};
 }
 
+// The pages below are shown by the repository, too. Their links are made by name: there the definitions at the end of each page hold, here
+// those before it, since the first definition of a name counts.
+
+#[doc = "[`Environ`]: crate::Environ"]
+#[doc = "[`status()`]: crate::status()"]
+#[doc = "[`Reason::NotInterposed`]: crate::Reason::NotInterposed"]
+#[doc = ""]
 #[doc = include_str!("which_way.md")]
 #[doc = "```toml"]
 #[doc = include_str!("../examples/clippy.toml")]
 #[doc = "```"]
 pub mod which_way {}
 
+#[doc = "[`interposed()`]: crate::interposed()"]
+#[doc = "[`status`]: crate::status()"]
+#[doc = "[`process`]: mod@crate::process"]
+#[doc = "[`Batch`]: crate::Batch"]
+#[doc = "[`process::put`]: crate::process::put"]
+#[doc = "[`survives_fork`]: crate::process::survives_fork"]
+#[doc = "[`Environ`]: crate::Environ"]
+#[doc = "[`Pinned`]: crate::Pinned"]
+#[doc = "[`Pinned::as_ptr`]: crate::Pinned::as_ptr"]
+#[doc = "[why it is right]: crate::why_it_is_right"]
+#[doc = ""]
 #[doc = include_str!("soundness.md")]
 pub mod soundness {}
 
+#[doc = "[glossary]: crate::glossary"]
+#[doc = "[limits]: crate::limits"]
+#[doc = ""]
 #[doc = include_str!("why_it_is_right.md")]
 pub mod why_it_is_right {}
+
+#[doc = "[Why it is right]: crate::why_it_is_right"]
+#[doc = ""]
+#[doc = include_str!("../LIMITS.md")]
+pub mod limits {}
+
+#[doc = include_str!("glossary.md")]
+pub mod glossary {}

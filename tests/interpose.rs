@@ -6,9 +6,11 @@ mod builds;
 
 use mtsafe_env::Status;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Once;
 use std::{ptr, thread};
 
@@ -172,11 +174,13 @@ fn asking_leaves_no_trace() {
 fn build(release: bool, linker: &str) -> PathBuf {
     let (here, package) =
         (env!("CARGO_MANIFEST_DIR"), Path::new(env!("CARGO_TARGET_TMPDIR")).join("dependent"));
-    let programs = ["status", "std_safe", "std_unsafe"]
-        .map(|name| format!("[[bin]]\nname = \"{name}\"\npath = \"{here}/examples/{name}.rs\"\n"));
+    let programs =
+        ["status", "std_safe", "std_unsafe", "server", "dotenv", "dotenvy", "parallel_tests", "child"]
+            .map(|name| format!("[[bin]]\nname = \"{name}\"\npath = \"{here}/examples/{name}.rs\"\n"));
     let manifest = format!(
-        "[package]\nname = \"dependent\"\nedition = \"2024\"\n[workspace]\n{}[dependencies]\nlibc = \"0.2\"\n\
-         mtsafe-env = {{ path = \"{here}\", default-features = false, features = [\"std\"] }}\n\
+        "[package]\nname = \"dependent\"\nedition = \"2024\"\n[workspace]\n{}[lib]\nname = \"plugin\"\n\
+         path = \"{here}/examples/plugin.rs\"\ncrate-type = [\"cdylib\"]\n[dependencies]\nlibc = \"0.2\"\n\
+         dotenvy = \"0.15\"\nmtsafe-env = {{ path = \"{here}\" }}\n\
          [profile.release]\nlto = \"fat\"\ncodegen-units = 1\nstrip = true\n",
         programs.concat()
     );
@@ -254,4 +258,117 @@ fn the_safe_example_survives_a_minute_and_its_twin_does_not() {
     let output = run("std_unsafe");
     assert!(!output.status.success(), "{output:?}");
     println!("without the macro: {}", output.status);
+}
+
+/// Runs an example, which must succeed, and returns what it printed.
+fn output_of(example: &str) -> String {
+    let output = Command::new(build(false, "").join(example)).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_example_of_a_crate_that_uses_std_loads_files_beside_readers() {
+    assert_eq!(output_of("dotenvy"), "100 look-ups beside 1000 loads\nHOST=example.org ROUND=999\n");
+}
+
+#[test]
+fn the_example_of_a_loader_shows_whole_files() {
+    let text = output_of("dotenv");
+    assert!(text.starts_with("2000 snapshots, each of one file\n"), "{text}");
+    let mut variables: Vec<_> = text.lines().skip(1).collect();
+    variables.sort_unstable();
+    assert_eq!(variables, ["HOST=example.org", "PORT=80"]);
+}
+
+#[test]
+fn the_example_of_children_gives_each_its_own() {
+    assert_eq!(output_of("child"), "hello one\nhello two\nhello three\n");
+}
+
+/// Its tests run with this package's tests; here it is the program.
+#[test]
+fn the_example_of_parallel_tests_has_its_default() {
+    assert_eq!(output_of("parallel_tests"), "3 retries\n");
+}
+
+#[test]
+fn the_example_of_a_server_answers_while_its_admin_changes_settings() {
+    let mut server = Command::new(build(false, "").join("server"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut admin, mut said) = (server.stdin.take().unwrap(), BufReader::new(server.stdout.take().unwrap()));
+    let mut heard = || {
+        let mut line = String::new();
+        said.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    };
+    let address = heard().strip_prefix("http://").expect("its address").to_owned();
+    let get = |name: &str| {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        write!(stream, "GET /{name} HTTP/1.0\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().to_owned(), body.to_owned())
+    };
+    let mut tell = |line: &str| {
+        writeln!(admin, "{line}").unwrap();
+        heard()
+    };
+    let found = |value: &str| ("200".to_owned(), value.to_owned());
+    assert_eq!(get("GREETING"), found("hello"));
+    assert_eq!(tell("GREETING=good day"), "done: GREETING=good day");
+    assert_eq!(get("GREETING"), found("good day"));
+    assert!(tell("=bad").starts_with("refused: "));
+    thread::scope(|threads| {
+        threads.spawn(|| (0..200).for_each(|_| assert_eq!(get("GREETING").0, "200")));
+        (0..200).for_each(|round| assert!(tell(&format!("GREETING={round}")).starts_with("done")));
+    });
+    assert_eq!(get("GREETING"), found("199"));
+    assert_eq!(tell("GREETING"), "done: GREETING");
+    assert_eq!(get("GREETING").0, "404");
+    writeln!(admin, "quit").unwrap();
+    assert!(server.wait().unwrap().success());
+}
+
+/// A program in C that loads a plugin, and ends with 1 if it refuses.
+const HOST_TEXT: &str = r#"
+    #include <dlfcn.h>
+    #include <stdio.h>
+    int main(int argc, char **argv) {
+        void *plugin = argc == 2 ? dlopen(argv[1], RTLD_NOW) : NULL;
+        int (*start)(void) = plugin ? (int (*)(void)) dlsym(plugin, "plugin_start") : NULL;
+        if (!start) { fprintf(stderr, "no plugin: %s\n", dlerror()); return 2; }
+        return start() != 0;
+    }
+"#;
+
+#[test]
+fn the_example_of_a_plugin_refuses_to_load_unprotected() {
+    let plugin = build(false, "").join("libplugin.so");
+    // This program has the macro.
+    let path = CString::new(plugin.as_os_str().as_bytes()).unwrap();
+    // SAFETY: our own library, which runs nothing when it is loaded; the type is that of its text.
+    let start = unsafe {
+        let handle = libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL);
+        assert!(!handle.is_null());
+        function::<extern "C" fn() -> c_int>(handle, c"plugin_start")
+    };
+    assert_eq!(start(), 0);
+    assert_eq!(mtsafe_env::var("PLUGIN").as_deref(), Ok("loaded"));
+
+    // That one has not.
+    let host = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("host-{}", std::process::id()));
+    std::fs::write(host.with_extension("c"), HOST_TEXT).unwrap();
+    let compiler = std::env::var_os("CC").unwrap_or("cc".into());
+    let mut command = Command::new(compiler);
+    command.arg("-o").args([&host, &host.with_extension("c")]).arg("-ldl");
+    assert!(command.status().unwrap().success());
+    let output = Command::new(&host).arg(&plugin).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.starts_with("plugin: not loaded: ") && said.contains("LD_PRELOAD"), "{said}");
 }

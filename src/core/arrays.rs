@@ -126,6 +126,7 @@ impl Arrays {
 
     /// This is the header of the kernel's list.
     pub(crate) fn set_kernel(&self, array: &Array) {
+        // Relaxed: as in `is_live`.
         self.kernel.store(ptr::from_ref(array).cast_mut(), Ordering::Relaxed);
     }
 
@@ -224,6 +225,7 @@ impl Arrays {
 
     /// Forgets all of them. In a child that was forked in the middle of a change.
     pub(crate) fn forget(&self) {
+        // Relaxed: as in `is_live`.
         self.words().chain([&self.live]).for_each(|word| word.store(ptr::null_mut(), Ordering::Relaxed));
     }
 }

@@ -96,6 +96,7 @@ impl Program {
         let mut at = slot;
         while !(here..top).contains(&first.addr()) {
             if sync::is_constant(at) {
+                // Relaxed, and below: only the lock's holders use it.
                 self.asked.store(ptr::null_mut(), Ordering::Relaxed);
                 return false;
             }

@@ -237,6 +237,7 @@ pub(crate) fn others() -> bool {
     {
         let this = thread();
         let word = |i: usize| {
+            // Relaxed: each word is looked at by itself.
             // SAFETY: the first words of the thread's own block, which every libc has; another thread may be changing the ring.
             unsafe { &*ptr::with_exposed_provenance::<AtomicUsize>(this + i * size_of::<usize>()) }
                 .load(Ordering::Relaxed)

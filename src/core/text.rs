@@ -25,6 +25,9 @@ pub(crate) unsafe fn length(at: *const u8) -> usize {
 }
 
 /// [`length`] of a string that reaches `chunk`.
+///
+/// # Safety
+/// - as for [`length`], and the string reaches `chunk`.
 #[inline]
 unsafe fn length_from(at: *const u8, mut chunk: *const u8) -> usize {
     loop {

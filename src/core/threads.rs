@@ -38,6 +38,7 @@ impl Threads {
     fn ask(&self) {
         let this = sync::thread();
         let first = if sync::single_threaded().is_some() { SETTLED } else { this };
+        // Relaxed: as in `notice`.
         match self.0.compare_exchange(0, first, Ordering::Relaxed, Ordering::Relaxed) {
             Err(other) if other != this => self.0.store(SETTLED, Ordering::Relaxed),
             _ => {}
@@ -46,6 +47,7 @@ impl Threads {
 
     /// True if the calling thread is the only one that the process ever had, as far as that can be known.
     pub(crate) fn is_alone(&self) -> bool {
+        // Relaxed: as in `notice`.
         sync::single_threaded()
             .unwrap_or_else(|| self.0.load(Ordering::Relaxed) == sync::thread() && !sync::others())
     }
