@@ -166,7 +166,12 @@ fn explore(name: &str, bounded: bool, scene: impl Fn(Env) + Send + Sync + 'stati
 }
 
 /// The same with this kind of store, and at most so many switches where it is bounded.
-fn explore_with(store: fn() -> Store, name: &str, most: Option<usize>, scene: impl Fn(Env) + Send + Sync + 'static) {
+fn explore_with(
+    store: fn() -> Store,
+    name: &str,
+    most: Option<usize>,
+    scene: impl Fn(Env) + Send + Sync + 'static,
+) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = most.map(|most| builder.preemption_bound.unwrap_or(2).min(most));
     builder.max_branches = 10_000;
