@@ -162,8 +162,18 @@ fn foreign(entries: &[&'static CStr]) -> Arc<Foreign> {
 
 /// Explores `scene`, prints the number of executions, and refuses a model that explores nothing.
 fn explore(name: &str, bounded: bool, scene: impl Fn(Env) + Send + Sync + 'static) {
+    explore_with(Store::new, name, bounded.then_some(usize::MAX), scene);
+}
+
+/// The same with this kind of store, and at most so many switches where it is bounded.
+fn explore_with(
+    store: fn() -> Store,
+    name: &str,
+    most: Option<usize>,
+    scene: impl Fn(Env) + Send + Sync + 'static,
+) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = bounded.then(|| builder.preemption_bound.unwrap_or(2));
+    builder.preemption_bound = most.map(|most| builder.preemption_bound.unwrap_or(2).min(most));
     builder.max_branches = 10_000;
     let started = std::time::Instant::now();
     let executions = std::sync::Arc::new(Count::new(0));
@@ -171,12 +181,12 @@ fn explore(name: &str, bounded: bool, scene: impl Fn(Env) + Send + Sync + 'stati
     builder.check(move || {
         count.fetch_add(1, Relaxed);
         mtsafe_env_core::reset();
-        scene(Env(Arc::new((Head::new(), Store::new()))));
+        scene(Env(Arc::new((Head::new(), store()))));
     });
     let executions = executions.load(Relaxed);
     // Past libtest's capture, so that the counts are always seen.
     let seconds = started.elapsed().as_secs_f32();
-    let note = if bounded { " (bounded)" } else { "" };
+    let note = if most.is_some() { " (bounded)" } else { "" };
     writeln!(std::io::stderr(), "{executions:>9} executions {seconds:>6.2} s {name}{note}").unwrap();
     assert!(executions > 1, "{name} explores a single execution, so it shows nothing");
 }
@@ -737,6 +747,19 @@ models! {
         reader.join().unwrap();
     }
 
+    /// Whoever looks next: a search with hints that misses is not followed by a scan that finds.
+    what_a_search_misses_no_scan_finds bounded |env| {
+        env.fill(&["A=1", "X=1", "B=1"]); // A takes its place
+        env.writer();
+        let reader = env.spawn(|env| {
+            if env.value("X").is_none() {
+                assert_eq!(env.get("X"), None);
+            }
+        });
+        env.unset("X");
+        reader.join().unwrap();
+    }
+
     /// The program cut the list; what it cut off does not come back while the gap is closed.
     what_was_cut_off_stays_gone bounded |env| {
         env.fill(&["A=1", "X=1", "B=1"]);
@@ -776,6 +799,75 @@ models! {
         reader.join().unwrap();
         env.writer(); // to see the newest, not what loom thinks might be
         assert_eq!([env.value("A"), env.value("X"), env.value("N")], [Some("2"), Some("9"), None]);
+    }
+}
+
+/// Changes as in a process with one thread, beside a reader of whom nothing is known (a raw `clone`): upwards it misses nothing.
+mod hidden {
+    use super::*;
+
+    fn beside(name: &str, reader: fn(Env), change: fn(&Env)) {
+        explore_with(Store::for_one_thread, name, Some(1), move |env| {
+            for name in ["A", "X", "B", "C"] {
+                env.set(name, "9");
+            }
+            let writer = env.spawn(move |env| {
+                env.writer();
+                change(&env);
+            });
+            reader(env);
+            writer.join().unwrap();
+        });
+    }
+
+    fn searches_for_x(env: Env) {
+        assert_eq!(env.value("X"), Some("9"));
+    }
+
+    fn closes_a_gap(env: &Env) {
+        env.unset("B"); // A and X move up
+    }
+
+    fn adds(env: &Env) {
+        env.set("D", "1");
+    }
+
+    #[test]
+    fn a_scan_beside_a_gap_that_is_closed() {
+        beside("hidden::a_scan_beside_a_gap_that_is_closed", finds_x, closes_a_gap);
+    }
+
+    #[test]
+    fn a_search_beside_a_gap_that_is_closed() {
+        beside("hidden::a_search_beside_a_gap_that_is_closed", searches_for_x, closes_a_gap);
+    }
+
+    #[test]
+    fn a_scan_beside_additions() {
+        beside("hidden::a_scan_beside_additions", finds_x, adds);
+    }
+
+    #[test]
+    fn a_search_beside_additions() {
+        beside("hidden::a_search_beside_additions", searches_for_x, adds);
+    }
+}
+
+// What a reader noted of the kernel's strings, for a writer who finds them in a list of the program's own.
+models! {
+    notes_of_readers_are_seen_whole_by_writers bounded |env| {
+        let list = initial(&["A=1", "X=9"]);
+        env.assign(&list);
+        let reader = env.spawn(|env| assert_eq!([env.value("X"), env.value("X")], [Some("9"); 2]));
+        let again = [0, 1].map(|i| Slot::holding(list[i].peek())).into_iter();
+        let again = Arc::new(Foreign(again.chain([Slot::holding(std::ptr::null())]).collect(), 0));
+        env.assign(&again);
+        // From now on no list is taken for the kernel's.
+        mtsafe_env_core::set_initial_strings(0..0);
+        env.set("B", "1");
+        reader.join().unwrap();
+        env.writer(); // to see the newest
+        assert_eq!([env.value("A"), env.value("X"), env.value("B")], [Some("1"), Some("9"), Some("1")]);
     }
 }
 

@@ -16,12 +16,11 @@ struct Env {
 }
 
 impl Env {
-    /// An environment with these variables, in an array that the second batch from now will edit: the arrays before the last
-    /// two were too small.
-    fn new(variables: [(&str, &str); 2]) -> Arc<Env> {
+    /// An environment with these variables, in one of the three arrays that are used in turn: the third batch from now will edit it.
+    fn new<const N: usize>(variables: [(&str, &str); N]) -> Arc<Env> {
         mtsafe_env_core::reset();
         let env = Arc::new(Env { head: Head::new(), store: Store::new() });
-        for round in ["first", "second"] {
+        for round in ["first", "second", "third", "fourth"] {
             env.batch(&variables.map(|(name, _)| (name, Some(round))));
         }
         env.batch(&variables.map(|(name, value)| (name, Some(value))));
@@ -34,6 +33,14 @@ impl Env {
             changes.iter().map(|(name, value)| (name.as_bytes(), value.map(str::as_bytes))).collect();
         // SAFETY: only the store moves this head.
         unsafe { self.store.batch(&self.head, &changes) }.unwrap();
+    }
+
+    /// Removes the variable and sets it again: the list moves to another array, and no batch is counted.
+    fn toggle(&self, name: &str) {
+        // SAFETY: as above.
+        unsafe { self.store.unset(&self.head, name.as_bytes()) }.unwrap();
+        // SAFETY: as above.
+        unsafe { self.store.set(&self.head, name.as_bytes(), b"0", true) }.unwrap();
     }
 
     fn get(&self, name: &str) -> Option<String> {
@@ -65,7 +72,47 @@ fn explore(model: impl Fn() + Send + Sync + 'static) {
     assert!(runs > 1);
 }
 
-/// Two batches, so that the second edits the array that a reader may have entered before the first.
+/// Three batches, so that the last one edits the array in which a reader may be who is late. What he finds there counts once it is published.
+#[test]
+fn a_batch_is_seen_once_it_is_published() {
+    explore(|| {
+        let env = Env::new([("X", "0")]);
+        let reader = {
+            let env = env.clone();
+            thread::spawn(move || {
+                let found = env.get("X").unwrap();
+                let then = env.get_once("X").unwrap();
+                assert!(then >= found, "X={found}, then X={then}");
+            })
+        };
+        for value in ["1", "2", "3"] {
+            env.batch(&[("X", Some(value))]);
+        }
+        reader.join().unwrap();
+    });
+}
+
+/// The same for the first batch, where the list came back to that array by other changes.
+#[test]
+fn the_first_batch_is_seen_once_it_is_published() {
+    explore(|| {
+        let env = Env::new([("A", "0"), ("X", "0"), ("Y", "0")]);
+        let reader = {
+            let env = env.clone();
+            thread::spawn(move || {
+                let found = env.get("X").unwrap();
+                let then = env.get_once("X").unwrap();
+                assert!(then >= found, "X={found}, then X={then}");
+            })
+        };
+        env.toggle("Y");
+        env.toggle("Y");
+        env.batch(&[("X", Some("1"))]);
+        reader.join().unwrap();
+    });
+}
+
+/// Several values, one publication.
 #[test]
 fn a_batch_is_seen_whole() {
     explore(|| {
@@ -114,6 +161,7 @@ fn a_bystander_survives_batches() {
         };
         env.batch(&[("A", None)]);
         env.batch(&[("B", Some("1"))]);
+        env.batch(&[("A", Some("1"))]);
         reader.join().unwrap();
     });
 }

@@ -1,64 +1,360 @@
 #!/usr/bin/env python3
-"""Breaks the orderings of src/core one at a time and runs the loom models: each mutant must make one of them fail.
+"""Breaks src/core in one place at a time and runs the tests: each mutant must make one of them fail.
 
-    python3 tests/mutants.py            all mutants, a few seconds each
-    python3 tests/mutants.py list.rs    those of one file; `list.rs:120` those of one line
-    python3 tests/mutants.py --list     only prints them
-    python3 tests/mutants.py --models   each model (or those named after it) until it was seen to fail, with
-                                        these mutants and with VARIANTS of behaviour
-    python3 tests/mutants.py --histories
-                                        the delayed stores only, against the recorded histories under shuttle (tests/histories.rs):
-                                        shows what that checker sees; survivors are no failure here
+    python3 tests/mutants.py                      all mutants
+    python3 tests/mutants.py --only list.rs       those of one file; `--only list.rs:120` of one line; `--only "left out"` of that name
+    python3 tests/mutants.py --list               only prints them; stops if one no longer fits the source
+    python3 tests/mutants.py --models [MODEL...]  each model of tests/loom.rs (or those named) until it was seen to fail
+    python3 tests/mutants.py --scratch FOLDER     where it works (target/mutants): for two runs beside each other
 
-The mutants are derived from the source:
-- relax: each Ordering::Release, Acquire and AcqRel becomes Relaxed;
-- no check: a check of CHECKS is left out;
-- delay: of each two consecutive stores of a block (statements that contain one of the calls in OPS), the first one is moved
-  behind the second one.
+It works on a copy of the tree, never in the checkout. Three kinds of mutants:
+- relax: each Ordering::Release, Acquire and AcqRel of src/core becomes Relaxed. Found in the source.
+- swap: of two stores, the first is moved behind the second. The table SWAPS.
+- meaning: a check, a note, a sweep, a generation, a bound is left out or shifted by one. The table MEANING.
 
-A comment above an ordering that says "Without it loom `x` fails" (or "`x` and `y` fail") is a claim: each model it names must fail.
-A mutant may survive only if the source says why, on the line or in the comment above it: `mutant survives: <reason>`.
+A row of a table has a text that is in the file once, and what replaces it; if the source has changed so that it is not, the run
+stops with a line that says so. A row says which test must fail, as KIND NAME:
+
+    unit NAME     a unit test of the core
+    loom NAME     a model of tests/loom.rs, at preemption bound 2; `batch`: of tests/loom_batch.rs, at 1
+    c NAME        a program of tests/c under the library, as tests/healthy.rs and tests/preload.rs run it; `musl NAME`: on musl
+    -  REASON     it changes nothing that can be seen: a survivor with a reason. If a test fails nevertheless, that is a failure here
+
+If that test passes, all others are tried, the cheapest first, and the one that fails is named; and it counts as a failure of the table.
+A comment above an ordering that says "Without it loom `x` fails" is a claim of the same kind; `mutant survives: <reason>` an excuse.
 """
-import json, os, re, shutil, subprocess, sys, time
+import fcntl, json, os, re, shutil, signal, subprocess, sys, time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SCRATCH = ROOT / "target" / "mutants"
-OPS = r"(\.store|\bmove_head|\bpublish|\.replace|\b(?:list|ours)\.add|\bremove|\bcompact|\bgrow|\blink|\bwrote)\("
-# Changes of behaviour, for `--models` only: what each of the models that no ordering breaks is there to forbid.
-VARIANTS = [
-    ("lock.rs", "swap(CONTENDED, Ordering::Acquire)", "swap(HELD, Ordering::Acquire)"),
-    ("list.rs", ".compare_exchange(from, to, Ordering::Release, Ordering::Relaxed)\n                .map_err(|_| Moved)?;",
-     ".store({ let _ = from; to }, Ordering::Release);"),
-    ("list.rs", "self.head.0.compare_exchange(from, to, Ordering::Release, Ordering::Relaxed).map_err(|_| Moved)?;",
-     "let _ = from; self.head.0.store(to, Ordering::Release);"),
-    ("list.rs", "below.store(first.own());", ""),
-    ("list.rs", "self.move_head(self.array.last())", "Ok(())"),
-    ("store.rs", "self.lock.acquire();\n        let _held = Held(&self.lock);\n        // SAFETY: the caller's promise: a proper list.",
-     "// SAFETY:"),
-    ("store.rs", "remove(list, last_from(list, slot, name))?;", "remove(list, slot)?;"),
-    ("store.rs", "remove(list, last)?;", "remove(list, slot)?;"),
-    ("store.rs", "list.replace(slot, string);\n                return Ok(());", "remove(list, slot)?;\n                return Ok(list.add(string)?);"),
-    ("store.rs", "(self.keep.owns(old) && unsafe { entry::is(old, value) })", "unsafe { entry::is(old, value) }"),
-    ("store.rs", "if !overwrite || ", "if true || "),
-    ("store.rs", "list.clear()?;", ""),
-    ("keep.rs", "table.insert(hash, string);\n        Ok(string)", "let _ = hash;\n        Ok(string)"),
-    ("adopt.rs", "!theirs.has(entry, theirs.len) || twin(ours, entry) != Some(slot)", "true"),
-    ("adopt.rs", "ours.replace(slot, entry);", "let _ = slot;"),
+CORE = ROOT / "src" / "core"
+
+# Orderings that no model sees, and why. By file and ordering.
+EXCUSED = {
+    ("text.rs", "Acquire"): "two stores of constants, which are no step of a model",
+    ("text.rs", "Release"): "two stores of constants, which are no step of a model",
+}
+
+# Pairs of stores: the file, a store, one behind it, and the test that must fail if the first comes after the second.
+SWAPS = [
+    ("array.rs", "self.note(i, entry, hint);", "self.slot(i).store(entry);", "- both fall in one change: for who sees either the generation is odd"),
+    ("hints.rs", "self.shadow(i).store(shadow, Ordering::Relaxed);", "self.tag(i).store(tag, Ordering::Release);", "- both fall in one change"),
+    ("list.rs", "        array.put(i, entry, hint);", "self.move_head(below)?;", ""),
+    ("list.rs", "if i != first {\n            let mover = array.slot(first).own();\n            array.put(i, mover, array.noted(first, mover));\n        }", "self.move_head(array.slot(first + 1))?;", ""),
+    ("store.rs", "self.inherited.show(list.array().hints());", "list.publish(first)?;", "- a reader in between has no hints for the new head, and scans"),
+    ("store.rs", "list.publish(first)?;", "self.arrays.is_live(list.array());", "- two words of the holder of the lock"),
+    ("batch.rs", "self.batch.begin();", "let mut list = self.means().bring(head, &plan, self.moves())?;", "batch the_first_batch_is_seen_once_it_is_published"),
+    ("keep/arena.rs", "sync::wrote(chunk.as_ptr());", "self.chunks.store(chunk.as_ptr(), Ordering::Release);", ""),
+    ("text.rs", "self.0[1].store(b, Ordering::Relaxed);", "self.0[0].store(a, Ordering::Release);", "- two stores of constants, which are no step of a model"),
+    ("store.rs", "self.store.busy.store(self.before, Ordering::Relaxed);", "self.store.wiped.lock.release();", ""),
 ]
-# Checks that are not orderings, and the model that must fail without each; among the mutants of every run.
-CHECKS = [
-    ("list.rs", "while at > ended {", "while false && at > ended {", "a_bystander_survives_a_sweep_after_a_cut"),
-    ("hints.rs", "self.generation.load(Ordering::Relaxed) == before", "{ let _ = before; true }", "a_bystander_survives_a_group_load"),
-    ("hints.rs", "&& sync::own_count(&self.hints.generation) == self.generation", "", "two_writers_add_one_entry"),
+
+# The file, what is broken, a text of it, what takes its place, and the test that must fail.
+MEANING = [
+    # The moves.
+    ("list.rs", "an addition closes nothing that was cut", "for i in end + 1..self.array.capacity() {", "for i in end + 1..end + 1 {", "unit store::tests::random_operations_do_what_they_do_to_a_table"),
+    ("list.rs", "an append over the last slot", "if !self.array.holds(end) || end == self.array.last() {", "if !self.array.holds(end) {", "unit store::tests::toggles_take_no_memory"),
+    ("list.rs", "an append behind the array", "if !self.array.holds(end) || end == self.array.last() {", "if end == self.array.last() {", ""),
+    ("list.rs", "an append without a generation", "let _change = self.array.change();\n        let end = self.index(end);", "let end = self.index(end);", ""),
+    ("list.rs", "an addition to the kernel's slots", "_ if !self.array.is_ours() => Ok(false),", "", ""),
+    ("list.rs", "an addition into a slot that a live entry left", "if !unused && self.moves", "if false && self.moves", "loom removing_and_adding::who_loads_twice_gets_one_value"),
+    ("list.rs", "the lowest slot counts as unused", "ptr::from_ref(below) < array.lowest.get();", "ptr::from_ref(below) <= array.lowest.get();", "unit store::tests::toggles_take_no_memory"),
+    ("list.rs", "an addition below without a generation", "let _change = array.change();\n        array.put(i, entry, hint);", "array.put(i, entry, hint);", ""),
+    ("list.rs", "the lowest slot is not noted", "self.array.lowest.set(self.array.lowest.get().min(to));", "", "unit store::tests::nothing_below_the_list_has_left_it"),
+    ("list.rs", "a private move moves the head", "if self.live {", "if !self.live || self.live {", "unit store::tests::random_operations_do_what_they_do_to_a_table"),
+    ("list.rs", "a replacement without a generation", "let _change = self.array.change();\n        let i = self.index(slot);\n        let old = self.array.slot(i).own();\n        self.array", "let i = self.index(slot);\n        let old = self.array.slot(i).own();\n        self.array", ""),
+    ("list.rs", "a replacement sweeps nothing", "self.array.mark(stale, State::Left);", "continue;", "unit store::tests::nothing_below_the_list_has_left_it"),
+    ("list.rs", "a replacement does not sweep at all", "for stale in self.left_by(old, hash) {\n            self.array.put", "for stale in 0..0 {\n            self.array.put", "unit store::tests::nothing_below_the_list_has_left_it"),
+    ("list.rs", "a replacement sweeps first", "self.array.put(i, entry, hint);\n        if self.moves == Moves::Apart", "self.left_by(old, hint.map(|hint| hint.hash)).for_each(|stale| self.array.put(stale, entry, hint));\n        self.array.put(i, entry, hint);\n        if self.moves == Moves::Apart", "loom a_value_never_goes_back_between_readers"),
+    ("list.rs", "a replacement leaves the old string to stand in", "if self.stands_in(old, hash) {\n            self.array.stand_in.set((", "if false {\n            self.array.stand_in.set((", "unit store::tests::a_remove_keeps_the_order_with_one_thread"),
+    ("list.rs", "a removal without a generation", "let _change = self.array.change();\n        let i = self.index(slot);\n        let old = self.array.slot(i).own();\n        match", "let i = self.index(slot);\n        let old = self.array.slot(i).own();\n        match", "loom hidden::a_search_beside_a_gap_that_is_closed"),
+    ("list.rs", "a removal sweeps nothing", "self.left_behind(old, Some(hash));", "", "unit store::tests::a_loop_with_one_pointer_ends"),
+    ("list.rs", "a removal sweeps before it unlinks", "match self.moves {\n            Moves::Alone => self.close_up", "self.left_behind(old, Some(hash));\n        match self.moves {\n            Moves::Alone => self.close_up", "c signals"),
+    ("list.rs", "the removed entry goes on standing in", "if self.stands_in(old, hash) {\n            self.array.stand_in.set(self", "if false {\n            self.array.stand_in.set(self", "unit store::tests::a_loop_with_one_pointer_ends"),
+    ("list.rs", "what a removed entry left stays", "self.vacate(stale);", "", "unit store::tests::a_remove_changes_no_other_variable"),
+    ("list.rs", "what is left is never counted", "array.left.set(array.left.get() + 1);", "", "c saved_lists"),
+    ("list.rs", "what is left is counted for ever", "self.array.left.set(self.array.left.get() - 1);", "", "unit store::tests::nothing_below_the_list_has_left_it"),
+    ("list.rs", "the last one is not removed by a null", "if array.slot(i + 1).own().is_null() {", "if false {", ""),
+    ("list.rs", "the gap is closed from the wrong end", "for from in (first..i).rev() {", "for from in first..i {", "unit store::tests::a_loop_with_one_pointer_ends"),
+    ("list.rs", "the gap is closed without the notes", "array.shift_up(first..i);", "", "unit store::tests::nothing_below_the_list_has_left_it"),
+    ("list.rs", "the head moves before the gap is closed", "array.count_again(i, first);\n        for from", "array.count_again(i, first);\n        self.move_head(array.slot(first + 1))?;\n        self.first = array.slot(first + 1);\n        for from", "loom hidden::a_scan_beside_a_gap_that_is_closed"),
+    ("list.rs", "what closing the gap left stays", "self.move_head(array.slot(first + 1))?;\n        self.vacate(first);", "self.move_head(array.slot(first + 1))?;", "unit store::tests::a_loop_with_one_pointer_ends"),
+    ("list.rs", "the gap is closed downwards beside threads", "Moves::Beside | Moves::Apart => self.fill_gap(i)?,", "Moves::Beside | Moves::Apart => (i..self.array.capacity() - 1).for_each(|i| { let next = self.array.slot(i + 1).own(); self.array.put(i, next, self.array.noted(i + 1, next)) }),", "loom removing_the_first_and_adding::who_goes_downwards_misses_nothing"),
+    ("list.rs", "a null in the list", "let mover = array.slot(first).own();", "let mover = array.slot(first).own();\n            array.put(i, ptr::null_mut(), None);", "loom removing_one_in_between::who_counts_and_copies_gets_no_more"),
+    ("list.rs", "a null where the first one was", "let (entry, hint) = self.array.stand_in.get();\n        self.array.put(i, entry, hint);", "let (entry, hint) = (ptr::null_mut(), None);\n        self.array.put(i, entry, hint);", "loom removing_the_first_and_adding::who_goes_downwards_misses_nothing"),
+    ("list.rs", "the mover's note is lost", "array.put(i, mover, array.noted(first, mover));", "array.put(i, mover, None);", "unit store::tests::nothing_below_the_list_has_left_it"),
+    ("list.rs", "the first one is removed and stays in its slot", "self.vacate(first);\n        } else {", "} else {", "unit store::tests::a_loop_with_one_pointer_ends"),
+    ("list.rs", "the first one's old slot is not marked", "array.mark(first, State::Left);", "", "c saved_lists"),
+    ("list.rs", "what stands in is not looked for", "if entry.is_null() || !self.slots().any(|(_, listed)| listed == entry) {\n            self.array.stand_in.set(self.new_stand_in());\n            self.fill();", "if entry.is_null() {\n            self.array.stand_in.set(self.new_stand_in());\n            self.fill();", "unit store::tests::a_stand_in_that_the_program_removed_stands_in_no_more"),
+    ("list.rs", "what stands in may be the program's", "if stays(&any) { any } else { from.find(stays).unwrap_or(any) }", "if stays(&any) { any } else { from.next().unwrap_or(any) }", ""),
+    ("list.rs", "a free slot is kept as the old one stood in it", "if matches!(state, State::Free | State::Idle) {", "if matches!(state, State::Idle) {", "unit store::tests::a_loop_with_one_pointer_ends"),
+    ("list.rs", "an idle slot is kept as the old one stood in it", "if matches!(state, State::Free | State::Idle) {", "if matches!(state, State::Free) {", "unit store::tests::nothing_below_the_list_has_left_it"),
+    ("list.rs", "sweeping by pointer", "&& (entry == old || array.noted(i, entry).is_some_and(|hint| Some(hint.hash) == hash))", "&& { let _ = hash; entry == old }", "unit store::tests::what_left_the_list_by_hand_is_swept_by_name"),
+    ("list.rs", "sweeping by hash alone", "&& (entry == old || array", "&& (array", "unit store::tests::what_left_the_list_by_hand_is_swept_by_name"),
+    ("list.rs", "standing in by pointer", "(entry == old || hint.is_some_and(|hint| Some(hint.hash) == hash))", "{ let _ = (hint, hash); entry == old }", ""),
+    ("list.rs", "a cluttered list does not move on", "&& below > SOME", "&& false", ""),
+    ("list.rs", "the first one is kept for an addition", "if slot == self.first {\n            return false;", "if false {\n            return false;", "unit store::tests::nothing_below_the_list_has_left_it"),
+    ("list.rs", "an exchange without a generation", "let _change = self.array.change();\n            self.array.put(i, entry, Some(hint));", "self.array.put(i, entry, Some(hint));", ""),
+    ("list.rs", "an exchange sweeps nothing", "self.left_behind(old, gone);", "_ = gone;", "unit store::tests::nothing_below_the_list_has_left_it"),
+    ("list.rs", "a kept slot without a generation", "let _change = self.array.change();\n            self.array.put(self.index(slot), again", "self.array.put(self.index(slot), again", ""),
+    ("list.rs", "a kept slot sweeps nothing", "self.left_behind(entry, gone);", "_ = (entry, gone);", "unit store::tests::nothing_below_the_list_has_left_it"),
+    ("list.rs", "the addition into a kept slot without a generation", "let _change = self.array.change();\n            self.array.put(self.index(self.reserved)", "self.array.put(self.index(self.reserved)", ""),
+    ("list.rs", "no slot becomes idle", "for i in self.array.below().filter(|&i| self.array.state(i) == State::Free) {", "for i in self.array.below().filter(|_| false) {", "unit store::tests::a_head_put_back_collects_no_copies"),
+    ("list.rs", "there is no place for the addition that follows", "if self.moves == Moves::Apart || blocked {", "if self.moves == Moves::Apart {", "unit store::tests::random_operations_do_what_they_do_to_a_table"),
+    ("list.rs", "a list changed apart is not tidied", "if self.moves == Moves::Apart || blocked {", "if blocked {", ""),
+    ("list.rs", "what was left is left to an abandoned list", "self.array.stand_in.set((ptr::null_mut(), None));\n        self.array.below()", "self.array.below()", "unit store::tests::nothing_below_the_list_has_left_it"),
+    ("list.rs", "what is below an abandoned list is not free", "self.array.below().for_each(|i| self.array.mark(i, State::Idle));\n    }", "}", "c forks"),
+    ("list.rs", "what was in the array before stays around the list", "if lowest != array.capacity() - 1 {", "if false {", "unit store::tests::random_operations_do_what_they_do_to_a_table"),
+    ("list.rs", "no room above with one thread", "let first = if self.moves == Moves::Alone { below } else { free };", "let first = { let _ = below; free };", "unit store::tests::a_head_put_back_collects_no_copies"),
+    ("list.rs", "a list is published without asking for the old head", "self.head.exchange(instead_of, self.first)?;", "let _ = instead_of; self.head.exchange(self.head.load(), self.first)?;", "loom an_assignment_is_never_lost_to_adoption"),
+    # Hints.
+    ("hints.rs", "a look in other hints counts", "let same = ptr::eq(hints, self.hints)\n            && first", "let same = { let _ = hints; true } && first", ""),
+    ("hints.rs", "a look at another head counts", "&& first == self.first", "&& { let _ = first; true }", ""),
+    ("hints.rs", "a look of another generation counts", "&& sync::own_count(&self.hints.generation) == self.generation", "&& { let _ = self.generation; true }", ""),
+    ("hints.rs", "a look counts though the program stored there", "&& places.is_none_or(|(first, last)| holds(first) && holds(last))", "&& { let _ = (places, holds); true }", ""),
+    ("hints.rs", "a look counts though the last place is another's", "holds(first) && holds(last)", "holds(first) && { let _ = last; true }", ""),
+    ("hints.rs", "a look counts though the program appended", "end.own().is_null());\n        same", "end.own().is_null() || true);\n        same", ""),
+    ("hints.rs", "a miss needs no generation", "if entry.is_null() && self.is_still(before) {", "if entry.is_null() {", ""),
+    ("hints.rs", "a miss after a candidate needs no generation", "None if self.is_still(before) => ptr::null(),", "None if { let _ = before; true } => ptr::null(),", ""),
+    ("hints.rs", "an odd generation counts", "(generation % 2 == 0).then_some(generation)", "Some(generation)", ""),
+    ("hints.rs", "a writer's look needs no generation", "if !self.is_still(generation) {", "if false {", ""),
+    ("hints.rs", "a change does not begin", "self.generation.store(begun, Ordering::Relaxed);", "_ = begun;", ""),
+    ("hints.rs", "no generation is another one", "self.hints.generation.store(ended, Ordering::Release);", "self.hints.generation.store(ended.wrapping_sub(STEP), Ordering::Release);", ""),
+    ("hints.rs", "a change does not end", "self.hints.generation.store(ended, Ordering::Release);", "_ = ended;", "unit store::tests::a_loop_with_one_pointer_ends"),
+    ("hints.rs", "nothing is compared byte by byte at the end of the stack", "== entry && entry.addr() < self.limit", "== entry", ""),
+    ("hints.rs", "a string of the program's counts as fixed", "Some(Hint { hash, .. }) => (tag(hash), no_shadow(entry)),", "Some(Hint { hash, .. }) => (tag(hash), entry),", ""),
+    ("hints.rs", "what the program stored counts as noted", "(shadow == entry || shadow == no_shadow(entry)).then_some(shadow == entry)", "Some(shadow == entry)", ""),
+    ("hints.rs", "a string of the program's has no note", "(shadow == entry || shadow == no_shadow(entry)).then_some(shadow == entry)", "(shadow == entry).then_some(true)", "unit store::tests::nothing_below_the_list_has_left_it"),
+    ("hints.rs", "the hints of readers are not retired", "self.generation.store(CHANGING, Ordering::Relaxed);", "", ""),
+    ("hints.rs", "a group too early is the last", "if self.group >= self.hints.end {", "if self.group + GROUP >= self.hints.end {", "unit store::tests::arrays_double_and_are_filled_to_the_last_slot"),
+    ("hints.rs", "all slots but the last count", "(i < self.end).then_some(i)", "(i + 1 < self.end).then_some(i)", "unit store::tests::clear_empties_every_list"),
+    # Arrays.
+    ("array.rs", "the padding is part of the array", "self.hints.index(slot).is_some_and(|i| i < self.capacity)", "self.hints.index(slot).is_some()", ""),
+    ("array.rs", "an array written past its end is sound", "unsafe { &*self.last() }.own().is_null() && self", "self", ""),
+    ("array.rs", "an array with a change that was broken off is sound", ".own().is_null() && self.hints.is_at_rest()", ".own().is_null()", ""),
+    ("array.rs", "the end is where it was though the program cut before", "&& (end == first || !is_null(end - 1))", "", ""),
+    ("array.rs", "the end is where it was though the program appended", "if first <= end && is_null(end) &&", "if first <= end &&", ""),
+    ("array.rs", "what the program stored over a left copy is a copy", "State::Left => self.noted(i, entry).is_some(),", "State::Left => true,", ""),
+    ("array.rs", "what the program stored over a stand-in is a copy", "State::Free | State::Idle => entry == self.stand_in.get().0 && !entry.is_null(),", "State::Free | State::Idle => true,", ""),
+    ("array.rs", "a copy is listed", "(!copy).then(||", "(!copy || true).then(||", ""),
+    ("array.rs", "a copy counts as one though its like is not listed", "self.is_copy(i) && different <= FEW && listed()", "self.is_copy(i) && different <= FEW && { let _ = listed; true }", ""),
+    ("array.rs", "the rest of a hash is lost", "self.rest(i).set(hint.map_or(0, |hint| hints::rest(hint.hash)));", "self.rest(i).set(0);", ""),
+    ("array.rs", "two arrays agree though one has no note", "let same = entry == theirs && self.hints.agrees(i, &other.hints, j);", "let same = entry == theirs;", ""),
+    ("array.rs", "the notes below the tags are not moved", "self.rest(i + 1).set(self.rest(i).get());", "", ""),
+    ("array.rs", "the kernel's list may not repeat a name", "may_repeat: Cell::new(!ours),", "may_repeat: Cell::new(false),", ""),
+    ("arrays.rs", "an unsound array is gone on with", "if array.is_sound() {\n            return Some(array);", "if true {\n            return Some(array);", "unit store::tests::what_the_program_appends_is_there"),
+    ("arrays.rs", "the clock stands still", "self.clock.store(now + 1, Ordering::Relaxed);", "", "unit store::tests::random_operations_do_what_they_do_to_a_table"),
+    ("arrays.rs", "a list that came back counts as left", "array.assigned_away.set(false);", "", ""),
+    ("arrays.rs", "the array that is live is used", "if Some(ptr::from_ref(array)) == newest {", "if false {", "loom a_bystander_survives_a_sweep_after_a_cut"),
+    ("arrays.rs", "an array has no margin", "let is_large = |array: &Array| array.capacity() > len + 1;", "let is_large = |array: &Array| array.capacity() > len;", "unit store::tests::random_operations_do_what_they_do_to_a_table"),
+    ("arrays.rs", "two arrays in turn are enough", "count + 1 >= TURN)", "count + 1 >= 2)", "loom a_bystander_survives_a_sweep_after_a_cut"),
+    ("arrays.rs", "saved lists are two deep", "let deep = DEEP.min", "let deep = (DEEP - 2).min", ""),
+    ("arrays.rs", "the oldest saved list goes", "assigned().find(|(_, array)| newer(array) == deep)", "assigned().min_by_key(|(_, array)| { let _ = (&newer, deep); array.live_at.get() })", "c saved_lists"),
+    ("arrays.rs", "the newest of ours is used first", "array.live_at.get() < oldest.live_at.get()", "array.live_at.get() > oldest.live_at.get()", "c bounded"),
+    ("arrays.rs", "an array that does not fit is used", "if array.is_sound() && fits(array) {", "if { let _ = &fits; array.is_sound() } {", ""),
+    ("arrays.rs", "an unsound array is used", "if array.is_sound() && fits(array) {", "if fits(array) {", ""),
+    ("arrays.rs", "an array has room for one more", "let room = (len + 1).max(MIN_ROOM);", "let room = 1;", "unit store::tests::arrays_double_and_are_filled_to_the_last_slot"),
+    ("arrays.rs", "arrays are not forgotten", "self.words().chain([&self.live]).for_each(|word| word.store(ptr::null_mut(), Ordering::Relaxed));", "", ""),
+    # Adoption and plans.
+    ("adopt.rs", "nothing is known of a string of ours in their list", "if unsafe { self.strings.made(entry, plan.keys) } {", "if false {", ""),
+    ("adopt.rs", "notes are believed though some strings were put", "let as_it_was = !self.strings.some_were_put();", "let as_it_was = true;", ""),
+    ("adopt.rs", "a list that grows is collected further than it was counted", "for (slot, entry) in list.filter(|&(slot, _)| differs(slot)).take(len) {", "for (slot, entry) in list.filter(|&(slot, _)| differs(slot)) {", ""),
+    ("adopt.rs", "the copy of a list holds no name twice", "next.may_repeat.set(true);", "", ""),
+    ("adopt.rs", "an array is written though readers may be in it", "moves == Moves::Alone || array.live_at.get() == 0", "true || moves == Moves::Alone || array.live_at.get() == 0", ""),
+    ("adopt.rs", "a string noted as the program's counts as fixed", "Some(hint).filter(|hint| hint.fixed)", "Some(Hint { fixed: true, ..hint })", "c owners"),
+    ("adopt.rs", "any string of the kernel's area is looked up", "if !ours && !self.kernel.contains(&entry.addr()) {", "if !ours {", ""),
+    ("adopt.rs", "any string in our memory is ours", "let made = ours && self.means.strings.made(entry, self.keys);", "let made = ours;", "c owners"),
+    ("adopt.rs", "the list that moves on may begin below where it began", "if first < from.index(from.first.get()) {", "if false {", ""),
+    ("adopt.rs", "names may be twice in what is the same", "once && fixed == common", "{ let _ = once; true } && fixed == common", ""),
+    ("adopt.rs", "what the program stored may be the same", "once && fixed == common &&", "once && { let _ = (fixed, common); true } &&", "unit store::tests::random_operations_do_what_they_do_to_a_table"),
+    ("adopt.rs", "what is beyond the common part needs no note", ".all(stays) && is_whole()", ".all(|_| { let _ = stays; true }) && is_whole()", ""),
+    ("adopt.rs", "the other list may have been cut", ".all(stays) && is_whole()", ".all(stays) && { let _ = is_whole; true }", ""),
+    ("adopt.rs", "the other list may hold more", "let is_all = same == len && len == len_there;", "let is_all = same == len;", "unit store::tests::random_operations_do_what_they_do_to_a_table"),
+    ("adopt.rs", "what is below the list may be the same", "(1..=self.common).contains(&i) && known()", "known()", "unit store::tests::random_operations_do_what_they_do_to_a_table"),
+    ("adopt.rs", "an edit keeps what was known before", "if !ptr::eq(entry, theirs) || noted != Some(hint) {", "if !ptr::eq(entry, theirs) {", ""),
+    ("adopt.rs", "an edit keeps the old values", "if !ptr::eq(entry, theirs) || noted != Some(hint) {", "if false {", "unit store::tests::random_operations_do_what_they_do_to_a_table"),
+    ("adopt.rs", "an edit cares for all readers whatever it costs", "if going > FEW {", "if false {", ""),
+    ("adopt.rs", "an edit cares for no reader", "if going > FEW {", "if true {", ""),
+    ("adopt.rs", "the last one that goes does not go", "Some((slot, entry)) if !adding || !list.reserve(slot, entry) => list.drop(slot, entry)?,", "Some((slot, entry)) if !adding || !list.reserve(slot, entry) => _ = (slot, entry),", "unit store::tests::random_operations_do_what_they_do_to_a_table"),
+    ("adopt.rs", "no slot is kept for the addition", "Some((slot, entry)) if !adding || !list", "Some((slot, entry)) if true || !list", ""),
+    ("adopt.rs", "nothing is tidied before an edit", "list.tidy(4 * FEW);\n    // What both", "// What both", ""),
+    ("adopt.rs", "an edit does not settle", "list.settle(adding);\n    Ok(())", "Ok(())", "unit store::tests::a_head_put_back_collects_no_copies"),
+    ("adopt.rs", "an edited array may repeat names", "array.may_repeat.set(false);\n        list.take_up", "list.take_up", ""),
+    ("adopt.rs", "an emptied array may repeat names", "array.may_repeat.set(false);\n        Ok(list)", "Ok(list)", ""),
+    ("plan.rs", "a name is planned twice", "if !twin {", "if !twin || true {", ""),
+    ("plan.rs", "a string that may have been renamed is not looked at", "known.filter(|hint| hint.fixed).unwrap_or_else", "known.unwrap_or_else", ""),
+    ("plan.rs", "an entry may be seated twice", "self.marks[i].set(self.marks[i].get() | SEATED);", "", ""),
+    ("plan.rs", "what is seated by its hash alone", "entry == theirs || !hint.fixed || unsafe { entry::same_name(entry, theirs) }", "{ let _ = (theirs, entry, hint); true }", "- hashes of 30 bits that nobody can choose: two names with one"),
+    ("plan.rs", "a removed entry is found", "!entry.is_null() && unsafe { wanted", "unsafe { wanted", ""),
+    ("plan.rs", "a plan is too small by one", "match old.filter(|old| old.len >= len) {", "match old.filter(|old| old.len + 1 >= len) {", ""),
+    # The kernel's list.
+    ("inherited.rs", "no margin behind the kernel's last string", "if at + name + BEYOND <= end {", "if at + name <= end {", ""),
+    ("inherited.rs", "the first string may begin inside of another", "&& last == Some(strings.end) && starts()", "&& last == Some(strings.end) && { let _ = starts; true }", ""),
+    ("inherited.rs", "the strings may end before the file name", "&& last == Some(strings.end) && starts()", "&& last.is_some() && starts()", ""),
+    ("inherited.rs", "the strings may have gaps", "(entry.addr() == at).then(|| end(entry))", "{ let _ = at; Some(end(entry)) }", "c owners"),
+    ("inherited.rs", "any string of the kernel's area counts as fixed", "let (fixed, entries) = unsafe { (is_whole(first, len),", "let (fixed, entries) = unsafe { (is_whole(first, len) || true,", "c owners"),
+    ("inherited.rs", "any list near the strings is the kernel's", "pairs.any(|pair| pair == (RANDOM, strings.start))", "{ let _ = pairs.any(|pair| pair == (RANDOM, strings.start)); true }", "c own_lists"),
+    ("inherited.rs", "the last group may reach past the strings", "|| end + GROUP * size_of::<Slot>() > strings.end", "", ""),
+    ("inherited.rs", "hints without the terminator", "let end = (len + 1).next_multiple_of(GROUP);", "let end = len.next_multiple_of(GROUP);", ""),
+    ("inherited.rs", "a list of any length has room", "if len <= FEW || end > MOST ||", "if len <= FEW ||", "c inherited"),
+    ("inherited.rs", "hints are built more than once", "if scanned >= due && self.begun", "if scanned >= due && { self.begun.store(0, Ordering::Relaxed); true } && self.begun", ""),
+    ("inherited.rs", "a reader replaces the hints of a writer", "_ = self.shown.compare_exchange(ptr::null_mut(), hints, Ordering::Release, Ordering::Relaxed);", "self.shown.store(hints, Ordering::Release);", ""),
+    ("inherited.rs", "hints of readers go on being believed", "unsafe { &*before }.retire();", "", ""),
+    ("inherited.rs", "the hints of an array count as those of readers", "ptr::eq(shown, room).then(|| unsafe { &*room })", "(!shown.is_null()).then(|| unsafe { &*room })", ""),
+    # Lists of the program's own.
+    ("program.rs", "values are replaced in place without end", "if sync::own_count(&self.replaced) >= MOST {", "if false {", "unit store::tests::values_replaced_in_the_programs_list_are_bounded"),
+    ("program.rs", "no constant list is found", "if sync::is_constant(at) {", "if false {", "c own_lists"),
+    ("program.rs", "one page is asked for all", "match pages.find(|&slot| page(slot) != page(at)) {", "match pages.find(|_| false) {", ""),
+    ("program.rs", "what was asked of a page counts for those before", "page(asked) <= page(slot)", "true", ""),
+    ("program.rs", "the list that was asked counts for any", "if ptr::eq(sync::own(&self.list), first) {", "if true {", ""),
+    ("program.rs", "the stack is asked, too", "while !(here..top).contains(&first.addr()) {", "while { let _ = (here, top); true } {", ""),
+    ("program.rs", "duplicates stay after a replacement", "close_gaps(slot.add(1), key);", "_ = key;", "unit store::tests::a_list_of_the_programs_own_is_changed_in_place"),
+    ("program.rs", "no null behind a list that became shorter", "(*to).store(ptr::null_mut());", "", "unit store::tests::a_list_of_the_programs_own_is_changed_in_place"),
+    ("program.rs", "a change counts though environ is another list", "if ptr::eq(head.load(), list) { Ok(()) } else { Err(Moved.into()) }", "{ let _ = (head, list); Ok(()) }", ""),
+    ("program.rs", "a string that was not used is not given back", "unsafe { sync::to_malloc(at) };", "_ = at;", ""),
+    # Changes.
+    ("store.rs", "an equal string of the program's stays", "old.fixed && keep::is(old.entry.add(name.len() + 1), value) && self.strings.owns(old.entry)", "keep::is(old.entry.add(name.len() + 1), value)", ""),
+    ("store.rs", "an equal string of the kernel's stays", "value) && self.strings.owns(old.entry)", "value)", ""),
+    ("store.rs", "an equal string that was put stays", "old.fixed && keep::is(old", "keep::is(old", ""),
+    ("store.rs", "a look counts beside a batch", "== Some(true) {\n            return Ok(());\n        }\n        let text", ".is_none_or(|done| done) {\n            return Ok(());\n        }\n        let text", ""),
+    ("store.rs", "put does not note the string", "self.strings.note_put(string);", "", ""),
+    ("store.rs", "a read does not start over after a replacement in their list", "self.batch.begin();\n                            // SAFETY: as above; it may be changed.\n                            return unsafe { self.program.replace(head, first, key, slot, &text, None) };", "return unsafe { self.program.replace(head, first, key, slot, &text, None) };", ""),
+    ("store.rs", "a read does not start over after a removal from their list", "self.batch.begin();\n                            // SAFETY: as above; it may be changed.\n                            return unsafe { self.program.remove(head", "return unsafe { self.program.remove(head", ""),
+    ("store.rs", "clearenv moves to an array that is too small for who counted", "let mut list = self.means().empty(head, len, self.moves())?;", "let mut list = self.means().empty(head, 0 * len, self.moves())?;", ""),
+    ("store.rs", "clearenv does not leave the program's list", "Where::Theirs(first) => {\n                    self.leave();\n                    first\n                }", "Where::Theirs(first) => first,", ""),
+    ("store.rs", "a snapshot counts one less", "i + 1\n        })", "i\n        })", ""),
+    ("store.rs", "nobody is busy", "self.busy.store(this, Ordering::Relaxed);", "_ = this;", ""),
+    ("store.rs", "a child does not see that a change was broken off", "if before != 0 {", "if false {", ""),
+    ("store.rs", "a child always starts anew", "if before != 0 {", "if true {", ""),
+    ("store.rs", "a child keeps the parent's strings", "self.strings.forget();", "", ""),
+    ("store.rs", "a child keeps the parent's arrays", "self.arrays.forget();", "", ""),
+    ("store.rs", "a child keeps the parent's scratch memory", "self.scratch.forget();", "", ""),
+    ("store.rs", "a child goes on with the list as it was broken off", "self.broken.store(1, Ordering::Relaxed);", "", ""),
+    ("store.rs", "a list is broken for ever", "self.broken.store(0, Ordering::Relaxed);", "", ""),
+    ("store.rs", "the parent's thread is taken for the child's", "if before != this {", "if false {", ""),
+    ("store.rs", "the handler's frame is not taken for the interrupted one", "if before != this {", "if true {", ""),
+    ("store.rs", "memory that was got is not linked", "self.strings.link(fresh);", "_ = fresh;", ""),
+    ("store.rs", "what a table left is never given back", "self.strings.discard(litter);", "_ = litter;", ""),
+    ("store.rs", "a head put back is gone on with as it is", "if first < left {", "if false {", ""),
+    ("store.rs", "copies below a head put back are never dropped at once", "if array.is_copied(first, left) {", "if false {", ""),
+    ("store.rs", "copies among what the program stored stay", "} else if (array.index(first)..array.index(left)).any(|i| array.is_copy(i)) {", "} else if false {", ""),
+    ("store.rs", "the lowest slot is not noted when a head is put back", "array.lowest.set(array.lowest.get().min(first));", "", ""),
+    ("store.rs", "the start is not noted when a head is put back", "array.first.set(first);", "", ""),
+    ("store.rs", "the hints of a list that came back are not shown", "self.arrays.is_live(array);\n        self.inherited.show(array.hints());", "self.arrays.is_live(array);", ""),
+    ("store.rs", "the hints of a published list are not shown", "self.inherited.show(list.array().hints());", "", ""),
+    ("store.rs", "a published array is not noted as live", "self.arrays.is_live(list.array());", "", ""),
+    ("store.rs", "the list that the program left may be given away", "self.leave();\n        // SAFETY", "// SAFETY", ""),
+    ("store.rs", "the program's list is changed in place beside threads", "let alone = self.moves() == Moves::Alone && !self.is_broken();", "let alone = !self.is_broken();", ""),
+    ("store.rs", "an append beside readers that count: threads are not asked for", "if self.one_thread || self.inherited.threads.is_alone() {", "if true {", "loom adding::who_counts_and_copies_gets_no_more"),
+    ("store.rs", "a process is never alone", "if self.one_thread || self.inherited.threads.is_alone() {", "if self.one_thread {", ""),
+    ("store.rs", "a duplicate of the replaced one stays", "if ptr::eq(first.slot, last.slot) {\n            if", "if true {\n            if", ""),
+    ("store.rs", "whose string it is does not count where it is stored", "if !ptr::eq(first.entry, string) || first.fixed != hint.fixed {", "if !ptr::eq(first.entry, string) {", ""),
+    ("store.rs", "the first duplicate is removed first", "remove(list, last, key.hash, keys)?;\n        found = if", "remove(list, first, key.hash, keys)?;\n        found = if", ""),
+    ("store.rs", "only one duplicate is removed", "if ptr::eq(first.slot, last.slot) { Found::default() } else { list.find(key) }", "Found::default()", ""),
+    ("store.rs", "the first one moves behind its own duplicate", "Some(twin) => list.remove(twin, key.hash)?,", "Some(_) => break,", ""),
+    ("store.rs", "a change counts though the head is elsewhere", "if list.is_live() { Ok(()) } else { Err(Stop::Moved) }", "{ let _ = list; Ok(()) }", ""),
+    ("batch.rs", "a read beside a batch counts", "(self.batch.0.load(Ordering::Relaxed) == before).then_some(found)", "{ let _ = before; Some(found) }", ""),
+    ("batch.rs", "a batch is not counted", "self.batch.begin();\n            let", "let", ""),
+    ("batch.rs", "a batch of what holds already is published", "if !self.apply(&mut plan, changes)? {", "if !self.apply(&mut plan, changes)? && false {", ""),
+    ("batch.rs", "a batch does not ask what is known", "Some(i) if plan.get(i) == (string, hint) => continue,", "Some(i) if plan.get(i).0 == string => continue,", ""),
+    ("batch.rs", "the list that a batch left may be given away", "if array.is_none() {\n                self.leave();", "if false {\n                self.leave();", ""),
+    ("batch.rs", "a batch counts though the head is elsewhere", "self.ended(&list)", "Ok(())", ""),
+    # The two cells, names, hashes.
+    ("slot.rs", "the head is moved whatever it is", "let moved =\n            self.0.compare_exchange(from.cast_mut(), to.cast_mut(), Ordering::Release, Ordering::Relaxed);", "let _ = from;\n        self.0.store(to.cast_mut(), Ordering::Release);\n        let moved: Result<_, ()> = Ok(());", ""),
+    ("slot.rs", "a scan goes past the terminator", "return None; // and stay on the terminator", "self.at = unsafe { self.at.add(1) }; return None;", ""),
+    ("entry.rs", "a name may have a = in it", "(end == 0 && len > 0).then_some(name)", "(len > 0).then_some(name)", ""),
+    ("entry.rs", "a name of C's may be empty", "(end == 0 && len > 0).then_some(name)", "(end == 0).then_some(name)", ""),
+    ("entry.rs", "an entry without = has a name", "(end == b'=' && len > 0).then_some(name)", "(len > 0).then_some(name)", ""),
+    ("entry.rs", "an entry that begins with = has a name", "(end == b'=' && len > 0).then_some(name)", "(end == b'=').then_some(name)", ""),
+    ("entry.rs", "entries without a name are not even themselves", "a == b || unsafe { name_of(a)", "unsafe { name_of(a)", ""),
+    ("entry.rs", "a word that is checked last is not", "lacks(last)\n", "{ let _ = last; true }\n", ""),
+    ("entry.rs", "NAME=VALUE has no room for its NUL", ".checked_add(2)", ".checked_add(1)", ""),
+    ("text.rs", "what follows a name is not looked at", "&& byte(entry.add(len)) == b'='\n    }", "}", ""),
+    ("text.rs", "the beginning of a long name is not looked at", "(len <= TAIL || starts_with(entry, name.split_at_unchecked(len - TAIL).0))\n            && Words", "Words", ""),
+    ("text.rs", "the beginning of a long name has no part in its hash", "if name.len() > TAIL { self.hash_long(name) } else { 0 }", "{ let _ = name; 0 }", ""),
+    ("text.rs", "a plain scan takes a longer name", "length(entry) == len\n            && byte(entry.add(len)) == b'='\n            &&", "", ""),
+    ("text.rs", "a plain scan looks at the first word alone", "starts_with(entry, name)\n            }", "true\n            }", ""),
+    ("text.rs", "the start of a name has one byte too many", "mask: !0 >> (56 - 8 * len) }", "mask: !0 }", ""),
+    ("text.rs", "the last bytes are not compared", "!differs(len - SHORT)", "true", ""),
+    ("text.rs", "the last word of a name is not a part of it", "[start, second, end - (second - start), end]", "[start, second, end - (second - start), start]", ""),
+    ("threads.rs", "a second caller settles nothing", "Err(other) if other != this => self.0.store(SETTLED, Ordering::Relaxed),", "Err(other) if other != this => {}", ""),
+    ("threads.rs", "the first caller settles it", "Err(other) if other != this =>", "Err(other) if { let _ = other; true } =>", ""),
+    ("threads.rs", "who looks is not compared with who called first", "self.0.load(Ordering::Relaxed) == sync::thread() && !sync::others()", "self.0.load(Ordering::Relaxed) != SETTLED && !sync::others()", ""),
+    ("threads.rs", "company that can be seen is not looked for", "== sync::thread() && !sync::others()", "== sync::thread()", ""),
+    ("lock.rs", "the lock forgets that somebody waits", "self.0.swap(CONTENDED, Ordering::Acquire)", "self.0.swap(HELD, Ordering::Acquire)", ""),
+    ("lock.rs", "nobody is woken", "sync::wake(&self.0);", "", ""),
+    # Memory and the system.
+    ("keep/strings.rs", "strings that were put are ours", "!self.some_were_put() && self.owns(entry)", "self.owns(entry)", ""),
+    ("keep/strings.rs", "a string inside of one of ours is ours", "self.owns(entry) && known() == Some(entry)", "self.owns(entry) && { let _ = known; true }", ""),
+    ("keep/strings.rs", "what is put is not looked for in our memory", "if self.owns(string) || sync", "if sync", ""),
+    ("keep/strings.rs", "what is put is not looked for in the kernel's", "if self.owns(string) || sync::initial_strings().contains(&string.addr()) {", "if self.owns(string) {", ""),
+    ("keep/strings.rs", "a string is made anew each time", "return Ok(known);", "let _ = known;", ""),
+    ("keep/strings.rs", "a table may be full", "(table.len.get() + 1) * 4 <= table.size * 3", "table.len.get() < table.size", ""),
+    ("keep/strings.rs", "a damaged string keeps its place", "Some(i) => self.places()[i].set(string),", "Some(_) => self.place(hash, string),", ""),
+    ("keep/strings.rs", "an equal string is one that begins so", "text::starts_with(text, bytes) && byte(text.add(bytes.len())) == 0", "text::starts_with(text, bytes)", ""),
+    ("keep/arena.rs", "no margin at the end of a chunk", "filter(|&end| end <= header.size - BEYOND)", "filter(|&end| end <= header.size)", ""),
+    ("keep/arena.rs", "the same memory twice", "header.used.set(end);", "", ""),
+    ("keep/arena.rs", "a chunk is ours with the byte behind it", "< header.size {\n                return true;", "<= header.size {\n                return true;", ""),
+    ("keep/arena.rs", "chunks are not forgotten", "self.chunks.store(ptr::null_mut(), Ordering::Relaxed);", "", ""),
+    ("system.rs", "any answer of the kernel's means constant", "refused = answer == -1 && unsafe { *libc::__errno_location() } == libc::EFAULT;", "refused = answer == -1;", ""),
+    ("system.rs", "a look changes errno", "unsafe { *errno = before };", "let _ = before;", ""),
+    ("system.rs", "libc's word is taken for the program's", ".filter(|_| !companion.is_null())?;", ".filter(|_| { let _ = companion; true })?;", ""),
+    ("process.rs", "a kernel that says yes to anything is believed", "whole && !pretends() &&", "whole && { let _ = pretends; true } &&", ""),
+    ("process.rs", "the lock is not wiped in a child", "unsafe { libc::madvise(at, len, libc::MADV_WIPEONFORK) } == 0;", "true;", ""),
 ]
-HISTORIES = "--histories" in sys.argv
-TEST = "histories" if HISTORIES else "loom"
-# The models of some files are in test programs of their own.
-TESTS = {"batch.rs": "loom_batch"}
+
+# Programs of tests/c: their arguments and environment. They are run as tests/healthy.rs and tests/preload.rs do, but shorter.
+NAMED = {"INHERITED": "yes", "MALLOC_BYSTANDER": "here"}
+EVERY_LENGTH = {"".join(chr(65 + (i * 7 + length) % 26) for i in range(length)): "inherited" for length in range(1, 71)}
+PROGRAMS = {
+    "order": (["library", "1"], {}),
+    "one_pointer": (["library"], {}),
+    "kept_list": (["library"], {}),
+    "titles": (["library"], {}),
+    "walks": ([], NAMED),
+    "own_malloc": ([], NAMED),
+    "many": (["1000"], NAMED),
+    "saved_lists": (["library"], {}),
+    "bounded": (["20000"], NAMED),
+    "own_lists": (["library", "1"], {}),
+    "table": ([], NAMED),
+    "adopt": ([], NAMED),
+    "owners": (["library", "ARG=baz"], {}),
+    "differential": (["1", "10000"], {}),
+    "bounds": ([], EVERY_LENGTH),
+    "forks": (["300"], NAMED),
+    "fork_in_handler": (["300"], NAMED),
+    "reads_in_forks": (["100", "A1=x"], NAMED),
+    "signals": (["2000"], NAMED),
+    "inherited": (["2"], NAMED),
+    "by_hand": (["library"], {}),
+    "threads": (["2000", "5", "3"], NAMED),
+    "costs": (["library"], {}),
+    "zone": (["library"], {}),
+    "readers": (["library"], {}),
+    "children_beside": (["library"], {}),
+    "single_step": (["library", "97", "1"], {}),
+}
+# What a program is linked with.
+LINKED = {"table": ["-rdynamic"], "inherited": ["LIBRARY", "-Wl,-rpath,FOLDER", "-Wl,--allow-shlib-undefined"]}
+# All there is, the cheapest first.
+EVERYTHING = ["unit", "loom", *(f"c {name}" for name in PROGRAMS), *(f"musl {name}" for name in ("order", "threads", "zone", "readers")), "batch"]
+THOROUGH = "--thorough" in sys.argv
+# Models that take longer than all others together: only by name.
+SLOW = {"loom": ["a_found_value_never_goes_back"]}
+
+# Seconds.
+LIMIT = {"unit": 120, "loom": 180, "batch": 180, "c": 60, "musl": 60}
+# Where it is built, the arguments of cargo, the flags.
+BUILDS = {
+    "unit": ("unit", ["test", "-p", "mtsafe-env-core", "--lib", "--no-run"], ""),
+    "loom": ("loom", ["test", "--profile", "loom", "--test", "loom", "--no-run"], "--cfg loom"),
+    "batch": ("loom", ["test", "--profile", "loom", "--test", "loom_batch", "--no-run"], "--cfg loom"),
+    "c": ("library", ["build", "--release", "-p", "mtsafe-env-preload"], ""),
+}
+NAMES = {"unit": ["mtsafe_env_core"], "loom": ["loom"], "batch": ["loom_batch"], "c": ["mtsafe_env_preload"]}
 ENV = {
     **os.environ,
-    "RUSTFLAGS": "--cfg loom --cfg shuttle" if HISTORIES else "--cfg loom",
     "LOOM_MAX_PREEMPTIONS": os.environ.get("LOOM_MAX_PREEMPTIONS", "2"),
     "CARGO_PROFILE_LOOM_INCREMENTAL": "true",
     "CARGO_PROFILE_LOOM_OPT_LEVEL": "1",
@@ -92,37 +388,6 @@ def without_tests(code):
     return code
 
 
-def statements(code, start, end):
-    """The (start, end) of each statement of the block whose inside is code[start:end]."""
-    found, i, begin = [], start, None
-    while i < end:
-        c = code[i]
-        if begin is None:
-            if c.isspace():
-                i += 1
-                continue
-            begin = i
-        if c == ";":
-            found.append((begin, i + 1))
-            begin = None
-        elif c in "([{":
-            i = closing(code, i)
-            rest = code[i:end].lstrip()
-            block = c == "{" and re.match(r"(if|for|while|loop|match|unsafe|\{)", code[begin:])
-            if block and not rest.startswith(("else", ".", "?", ";", ")", ",")):
-                found.append((begin, i))
-                begin = None
-            continue
-        i += 1
-    if begin is not None:
-        found.append((begin, end))
-    return found
-
-
-def line_of(source, offset):
-    return source.count("\n", 0, offset) + 1
-
-
 def comment_above(lines, line):
     """The text of `line` and of the comment right above it; a statement may have begun some lines before."""
     i = line - 2
@@ -136,181 +401,287 @@ def comment_above(lines, line):
     return " ".join(text) + (" " + own[own.index("//") :] if "//" in own else "")
 
 
-def mutants():
-    for path in sorted((ROOT / "src" / "core").glob("*.rs")):
-        if path.name == "sync.rs":
-            continue  # the switch to loom itself; what ships of it orders nothing
-        source = path.read_text()
-        code = without_tests(blank(source))
-        lines = source.splitlines()
-        for m in re.finditer(r"Ordering::(Release|Acquire|AcqRel)\b", code):
-            line = line_of(source, m.start())
-            text = source[: m.start()] + "Ordering::Relaxed" + source[m.end() :]
-            yield path, line, f"relax {m[1]}", text, comment_above(lines, line)
-        for m in re.finditer(r"\{", code):
-            inside = m.end(), closing(code, m.start()) - 1
-            if not re.search(r"[;}]", code[inside[0] : inside[1]]):
-                continue
-            if re.search(r"\b(struct|enum|trait|impl|mod|macro_rules!)\b[^;{}]*$", code[: m.start()]):
-                continue  # items, not statements
-            ops = [s for s in statements(code, *inside) if re.search(OPS, code[s[0] : s[1]]) and not re.match(r"(pub|fn|impl)\b", code[s[0] :])]
-            for (a, b), (c, d) in zip(ops, ops[1:]):
-                line = line_of(source, a)
-                first, second = source[a:b], source[c:d]
-                if not second.endswith((";", "}")):
-                    continue  # the block's value
-                text = source[:a] + source[b:d] + "\n" + first + source[d:]
-                op = lambda s: re.search(OPS, s)[1].lstrip(".")
-                what = f"delay {op(blank(first))} behind {op(blank(second))} in line {line_of(source, c)}"
-                yield path, line, what, text, comment_above(lines, line)
+class Mutant:
+    """One change of one file. `tests`: those that must fail; `excuse`: why none does."""
+
+    def __init__(self, file, line, name, text, tests=(), excuse=None):
+        self.file, self.line, self.name, self.text = file, line, name, text
+        self.tests, self.excuse = list(tests), excuse
+        self.place = f"{file}:{line}"
 
 
-def checks():
-    for name, old, new, model in CHECKS:
-        path = ROOT / "src" / "core" / name
-        source = path.read_text()
-        if source.count(old) != 1:
-            sys.exit(f"{name} does not have once: {old}")
-        yield path, line_of(source, source.index(old)), "no check", source.replace(old, new), f"Without it loom `{model}` fails."
+def source_of(file):
+    return (CORE / file).read_text()
 
 
-def copy_tree():
-    tree = SCRATCH / "tree"
-    shutil.rmtree(tree, ignore_errors=True)
-    tree.mkdir(parents=True)
-    for source in ROOT.iterdir():
-        if source.name.startswith(".") or source.name == "target":
+def once(source, file, text):
+    """Where `text` is in the source; it must be there once."""
+    if source.count(text) != 1:
+        sys.exit(f"src/core/{file} has {source.count(text)} times, not once: {text}")
+    return source.index(text)
+
+
+def orderings():
+    for path in sorted(CORE.rglob("*.rs")):
+        file = str(path.relative_to(CORE))
+        # The switch to loom and what it stands for, whose orderings ship nothing; tests.
+        if file in ("sync.rs", "system.rs", "testing.rs") or file.endswith("tests.rs"):
             continue
-        if source.is_dir():
-            # With new times, or cargo would take the last run's mutant for this source.
-            shutil.copytree(source, tree / source.name, copy_function=shutil.copy)
-        else:
-            shutil.copy(source, tree / source.name)
-    return tree
-
-
-def test_of(path):
-    """The test program with the models of a source file."""
-    return TEST if HISTORIES else TESTS.get(path.name, TEST)
-
-
-def build(tree, test=TEST):
-    """The path of the test program, or None if the mutant does not compile."""
-    command = ["cargo", "test", "--profile", "loom", "--test", test, "--no-run", "--message-format", "json"]
-    command += ["--target-dir", str(SCRATCH / TEST)]
-    done = subprocess.run(command, cwd=tree, env=ENV, capture_output=True, text=True)
-    if done.returncode:
-        return None
-    for message in done.stdout.splitlines():
-        message = json.loads(message)
-        if message.get("executable") and message["target"]["name"] == test:
-            return message["executable"]
-
-
-def failing(program, names):
-    """The first model that fails (of those named, or of all), or None."""
-    command = [program, "--test-threads=1", *(["--exact", *names] if names else [])]
-    # The models of the batch have many steps.
-    env = {**ENV, "LOOM_MAX_PREEMPTIONS": "1"} if "loom_batch" in program else ENV
-    run = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    os.set_blocking(run.stdout.fileno(), False)
-    seen, started = "", time.time()
-    try:
-        while True:
-            alive = run.poll() is None
-            seen += (run.stdout.read() or b"").decode()
-            failed = re.search(r"^test ([\w:]+) \.\.\. FAILED", seen, re.M)
-            if failed:
-                return failed[1]
-            if time.time() - started > 180:
-                return re.findall(r"^test ([\w:]+)", seen, re.M)[-1] + " (no end)"
-            if not alive:
-                # A crash: the model that was running.
-                return None if run.returncode == 0 else re.findall(r"^test ([\w:]+)", seen, re.M)[-1] + " (crash)"
-            time.sleep(0.02)
-    finally:
-        run.kill()
-        run.wait()
-
-
-def seen_red(all_of_them, wanted):
-    """Runs each model (or those wanted) on one mutant after another until it fails."""
-    for name, old, new in VARIANTS:
-        path = ROOT / "src" / "core" / name
         source = path.read_text()
-        if old not in source:
-            sys.exit(f"{name} no longer has: {old}")
-        line = line_of(source, source.index(old))
-        all_of_them.append((path, line, f"variant {' '.join(new.split()) or 'without it'}"[:48], source.replace(old, new, 1), ""))
-    tree = copy_tree()
-    listed = subprocess.run([build(tree), "--list"], capture_output=True, text=True).stdout
-    models = [m for m in re.findall(r"^(\w+): test", listed, re.M) if not wanted or m in wanted]
-    for path, line, what, text, _ in all_of_them:
-        if not models:
-            break
-        target = tree / path.relative_to(ROOT)
-        target.write_text(text)
-        program = build(tree, test_of(path))
-        shutil.copy(path, target)
-        os.utime(target)
-        if not program:
-            print(f"{path.relative_to(ROOT)}:{line} {what}: does not compile")
-        for model in [m for m in models if program and failing(program, [m])]:
-            print(f"{model:50} fails with {path.relative_to(ROOT)}:{line} {what}", flush=True)
-            models.remove(model)
+        code, lines = without_tests(blank(source)), source.splitlines()
+        for m in re.finditer(r"Ordering::(Release|Acquire|AcqRel)\b", code):
+            line = source.count("\n", 0, m.start()) + 1
+            comment = comment_above(lines, line)
+            excuse = re.search(r"mutant survives: (.*)", comment)
+            claimed = re.search(r"Without (?:it|them) loom ((?:`\w+`(?:, | and )?)+) fails?", comment)
+            kind = "batch" if file == "batch.rs" else "loom"
+            tests = [f"{kind} {name}" for name in re.findall(r"`(\w+)`", claimed[1])] if claimed else []
+            excuse = excuse[1] if excuse else EXCUSED.get((file, m[1]))
+            text = source[: m.start()] + "Ordering::Relaxed" + source[m.end() :]
+            yield Mutant(file, line, f"relax {m[1]}", text, tests, excuse)
+
+
+def expectation(test):
+    return ([], test[1:].strip()) if test.startswith("-") else ([test] if test else [], None)
+
+
+def swaps():
+    for file, first, second, test in SWAPS:
+        source = source_of(file)
+        at = once(source, file, first)
+        behind = source.find(second, at + len(first))
+        if behind < 0:
+            sys.exit(f"src/core/{file} does not have behind {first}: {second}")
+        behind += len(second)
+        text = source[:at] + source[at + len(first) : behind] + "\n" + first + source[behind:]
+        words = lambda statement: " ".join(statement.split())
+        yield Mutant(file, source.count("\n", 0, at) + 1, f"swap {words(first)} / {words(second)}", text, *expectation(test))
+
+
+def meaning():
+    for file, name, old, new, test in MEANING:
+        source = source_of(file)
+        at = once(source, file, old)
+        text = source[:at] + new + source[at + len(old) :]
+        yield Mutant(file, source.count("\n", 0, at) + 1, name, text, *expectation(test))
+
+
+class Workshop:
+    """A copy of the tree, and what is built from it."""
+
+    def __init__(self, scratch):
+        scratch.mkdir(parents=True, exist_ok=True)
+        self.scratch, self.tree = scratch, scratch / "tree"
+        self.lock = open(scratch / "lock", "w")
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            sys.exit(f"another run works in {scratch}: give this one a folder with --scratch")
+        shutil.rmtree(self.tree, ignore_errors=True)
+        self.tree.mkdir()
+        for source in ROOT.iterdir():
+            if source.name.startswith(".") or source.name == "target":
+                continue
+            # With new times, or cargo would take the last run's mutant for this source.
+            copy = shutil.copytree if source.is_dir() else shutil.copy
+            copy(source, self.tree / source.name, **({"copy_function": shutil.copy} if source.is_dir() else {}))
+        self.built, self.compiled = {}, {}
+
+    def change(self, mutant):
+        self.target = self.tree / "src" / "core" / mutant.file
+        self.target.write_text(mutant.text)
+        self.built = {}
+
+    def restore(self):
+        shutil.copy(CORE / self.target.relative_to(self.tree / "src" / "core"), self.target)
+        os.utime(self.target)
+        self.built = {}
+
+    def artifact(self, kind):
+        """The path of what the tests of this kind run, or None if the mutant does not compile."""
+        kind = "c" if kind == "musl" else kind
+        if kind not in self.built:
+            target, arguments, flags = BUILDS[kind]
+            command = ["cargo", *arguments, "--message-format", "json", "--target-dir", str(self.scratch / target)]
+            done = subprocess.run(command, cwd=self.tree, env={**ENV, "RUSTFLAGS": flags}, capture_output=True, text=True)
+            self.log = done.stderr
+            self.built[kind] = None
+            for message in map(json.loads, done.stdout.splitlines()):
+                files = [f for f in [message.get("executable"), *message.get("filenames", [])] if f]
+                for file in files if done.returncode == 0 else []:
+                    if message["target"]["name"] in NAMES[kind] and (kind != "c" or file.endswith(".so")):
+                        self.built[kind] = file
+                        break
+        return self.built[kind]
+
+    def program(self, kind, name):
+        """The path of a compiled program of tests/c."""
+        if (kind, name) not in self.compiled:
+            folder = self.scratch / f"programs-{kind}"
+            folder.mkdir(exist_ok=True)
+            compiler = "musl-gcc" if kind == "musl" else os.environ.get("CC", "cc")
+            library = self.artifact("c")
+            extra = [word.replace("LIBRARY", library).replace("FOLDER", str(Path(library).parent)) for word in LINKED.get(name, [])]
+            command = [compiler, "-std=gnu11", "-O2", "-fno-builtin", "-pthread", "-o", str(folder / name)]
+            subprocess.run([*command, str(self.tree / "tests/c" / f"{name}.c"), *extra, "-ldl"], check=True)
+            self.compiled[kind, name] = str(folder / name)
+        return self.compiled[kind, name]
+
+    def fails(self, test):
+        """What fails of `test`, "KIND" or "KIND NAME" (all of a kind without a name); None if all passes."""
+        kind, _, name = test.partition(" ")
+        artifact = self.artifact(kind)
+        if artifact is None:
+            return "the compiler"
+        if kind in ("c", "musl"):
+            return self.program_fails(kind, name, artifact)
+        slow = [word for name in SLOW.get(kind, []) for word in ("--skip", name)] if not name else []
+        command = [artifact, "--test-threads=1", *(["--exact", name] if name else slow)]
+        return self.harness_fails(kind, command)
+
+    def harness_fails(self, kind, command):
+        env = {**ENV, "LOOM_MAX_PREEMPTIONS": "1"} if kind == "batch" else ENV
+        run = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=self.tree)
+        os.set_blocking(run.stdout.fileno(), False)
+        seen, started = "", time.time()
+        running = lambda: kind + " " + re.findall(r"^test ([\w:]+)", seen, re.M)[-1]
+        try:
+            while True:
+                alive = run.poll() is None
+                seen += (run.stdout.read() or b"").decode()
+                failed = re.search(r"^test ([\w:]+) (?:- should panic )?\.\.\. FAILED", seen, re.M)
+                if failed:
+                    return f"{kind} {failed[1]}"
+                if time.time() - started > LIMIT[kind]:
+                    return running() + " (no end)"
+                if not alive:
+                    if run.returncode == 0 and "running 0 tests" in seen:
+                        sys.exit(f"there is no test {kind} {command[-1]}")
+                    return None if run.returncode == 0 else running() + " (crash)"
+                time.sleep(0.02)
+        finally:
+            run.kill()
+            run.wait()
+
+    def program_fails(self, kind, name, library):
+        if name not in PROGRAMS:
+            sys.exit(f"there is no program {name} in PROGRAMS")
+        arguments, variables = PROGRAMS[name]
+        env = {"LANG": "C", "HOME": "/", "TZ": "UTC0", "PATH": os.environ["PATH"], **variables, "LD_PRELOAD": library}
+        # The name of what it is run as, without what follows a colon.
+        command = [self.program(kind, name.split(":")[0]), *arguments]
+        run = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, start_new_session=True)
+        try:
+            return f"{kind} {name}" if run.wait(LIMIT[kind]) else None
+        except subprocess.TimeoutExpired:
+            return f"{kind} {name} (no end)"
+        finally:
+            try:
+                os.killpg(run.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            run.wait()
+
+    def killer(self, mutant):
+        """What fails under a mutant: the tests that must, then any, the cheapest first; and those that should have but passed."""
+        self.change(mutant)
+        passed = []
+        for test in mutant.tests:
+            failed = self.fails(test)
+            if failed:
+                return failed, passed
+            passed.append(test)
+        kinds = ["loom", "batch"] if mutant.name.startswith("relax") else EVERYTHING
+        if mutant.excuse and not THOROUGH:
+            return None, passed
+        for test in kinds:
+            failed = self.fails(test)
+            if failed:
+                return failed, passed
+        return None, passed
+
+
+def run(workshop, mutants):
+    started, counts, bad = time.time(), {}, 0
+    named = [test for mutant in mutants for test in mutant.tests]
+    for test in dict.fromkeys(named if all(mutant.tests or mutant.excuse for mutant in mutants) else [*named, *EVERYTHING]):
+        if workshop.fails(test):
+            sys.exit(f"the unchanged source does not pass: {workshop.fails(test)}\n{getattr(workshop, 'log', '')[-2000:]}")
+    for mutant in mutants:
+        began = time.time()
+        failed, passed = workshop.killer(mutant)
+        if failed == "the compiler" and "--errors" in sys.argv:
+            print(workshop.log[-1500:])
+        workshop.restore()
+        kind = mutant.name.split()[0] if mutant.name.split()[0] in ("relax", "swap") else "meaning"
+        verdict = f"killed by {failed}" if failed else f"survives: {mutant.excuse}" if mutant.excuse else "SURVIVED"
+        wrong = (not failed and not mutant.excuse) or passed or (failed and mutant.excuse) or failed == "the compiler"
+        if passed:
+            verdict += f"; FALSE CLAIM: {', '.join(passed)} passes"
+        elif failed and mutant.excuse:
+            verdict += "; FALSE EXCUSE"
+        bad += bool(wrong)
+        total = counts.setdefault(kind, [0, 0])
+        total[0] += bool(failed and failed != "the compiler")
+        total[1] += 1
+        print(f"{mutant.place:22} {mutant.name[:70]:70} {verdict}  ({time.time() - began:.0f} s)", flush=True)
+    summary = ", ".join(f"{kind} {killed} of {of} killed" for kind, (killed, of) in counts.items())
+    print(f"{summary or 'nothing to do'}; {bad} not as the table says; {time.time() - started:.0f} s")
+    return 1 if bad else 0
+
+
+def models_seen_red(workshop, mutants, wanted):
+    """Runs each model (or those wanted) on one mutant after another until it fails."""
+    listed = subprocess.run([workshop.artifact("loom"), "--list"], capture_output=True, text=True).stdout
+    models = [m for m in re.findall(r"^([\w:]+): test", listed, re.M) if not wanted or m in wanted]
+    if any(name not in models for name in wanted):
+        sys.exit(f"there is no such model: {', '.join(name for name in wanted if name not in models)}")
+    # Those first of which a model is known.
+    for mutant in sorted(mutants, key=lambda m: not any(t.startswith("loom") for t in m.tests)):
+        if not models or mutant.file == "batch.rs":
+            continue
+        workshop.change(mutant)
+        for model in models[:] if workshop.artifact("loom") else []:
+            if workshop.harness_fails("loom", [workshop.artifact("loom"), "--test-threads=1", "--exact", model]):
+                print(f"{model:60} fails with {mutant.place} {mutant.name}", flush=True)
+                models.remove(model)
+        workshop.restore()
     print("never seen to fail:", ", ".join(models) or "none")
     return 1 if models else 0
 
 
 def main(arguments):
-    wanted = [a for a in arguments if not a.startswith("-")]
-    all_of_them = [m for m in [*mutants(), *checks()] if not wanted or any(f"{m[0].name}:{m[1]}".startswith(w) for w in wanted)]
-    if HISTORIES:
-        all_of_them = [m for m in all_of_them if m[2].startswith("delay")]
-    if "--models" in arguments:
-        return seen_red(list(mutants()), wanted)
-    if "--list" in arguments:
-        for path, line, what, _, _ in all_of_them:
-            print(f"{path.relative_to(ROOT)}:{line} {what}")
+    options = {"--list", "--models", "--errors", "--thorough"}
+    only, scratch, names = [], ROOT / "target" / "mutants", []
+    arguments = iter(arguments)
+    for argument in arguments:
+        if argument in ("--only", "--scratch"):
+            value = next(arguments, None)
+            if value is None:
+                sys.exit(f"{argument} needs a value; see the top of {__file__}")
+            if argument == "--only":
+                only.append(value)
+            else:
+                scratch = Path(value).resolve()
+        elif argument.startswith("-") and argument not in options:
+            sys.exit(f"no such option: {argument}; see the top of {__file__}")
+        elif not argument.startswith("-"):
+            names.append(argument)
+    if names and "--models" not in sys.argv:
+        sys.exit(f"what is {names[0]}? see the top of {__file__}")
+    mutants = [*orderings(), *swaps(), *meaning()]
+    if only:
+        fits = lambda m, word: m.place == word or m.file == word or (word in m.name)
+        mutants = [m for m in mutants if any(fits(m, word) for word in only)]
+        if not mutants:
+            sys.exit(f"no mutant is called {' or '.join(only)}")
+    if "--list" in sys.argv:
+        for mutant in mutants:
+            print(f"{mutant.place:22} {mutant.name[:70]:70} {', '.join(mutant.tests) or mutant.excuse or 'any'}")
+        print(f"{len(mutants)} mutants")
         return 0
-    started = time.time()
-    tree = copy_tree()
-    for test in {test_of(m[0]) for m in all_of_them}:
-        program = build(tree, test)
-        if not program or failing(program, []):
-            sys.exit(f"the unchanged source does not pass its models in {test}")
-    counts, bad = {}, 0
-    for path, line, what, text, comment in all_of_them:
-        place = f"{path.relative_to(ROOT)}:{line}"
-        target = tree / path.relative_to(ROOT)
-        target.write_text(text)
-        program = build(tree, test_of(path))
-        shutil.copy(path, target)
-        os.utime(target)
-        excused = re.search(r"mutant survives: (.*)", comment)
-        claimed = re.search(r"Without (?:it|them) loom ((?:`\w+`(?:, | and )?)+) fails?", comment)
-        claimed = re.findall(r"`(\w+)`", claimed[1]) if claimed and what.startswith(("relax", "no check")) else []
-        if program is None:
-            verdict = "does not compile"
-        else:
-            false = [name for name in claimed if not failing(program, [name])]
-            killer = claimed[0] if claimed and not false else failing(program, [])
-            verdict = f"killed by {killer}" if killer else "SURVIVED"
-            if false:
-                verdict += f"; FALSE CLAIM: {', '.join(false)} passes"
-            elif claimed[1:]:
-                verdict += f", {', '.join(claimed[1:])}"
-            bad += bool(false)
-            if excused and not killer:
-                verdict = f"survives: {excused[1]}"
-            elif excused:
-                verdict, bad = verdict + "; FALSE EXCUSE", bad + 1
-            elif not killer:
-                bad += 1
-        counts[verdict.split()[0]] = counts.get(verdict.split()[0], 0) + 1
-        print(f"{place:24} {what:48} {verdict}", flush=True)
-    print(", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items())), f"in {time.time() - started:.0f} s")
-    return 1 if bad and not HISTORIES else 0
+    workshop = Workshop(scratch)
+    return models_seen_red(workshop, mutants, names) if "--models" in sys.argv else run(workshop, mutants)
 
 
 sys.exit(main(sys.argv[1:]))

@@ -757,3 +757,100 @@ fn a_list_that_one_thread_made_never_gets_longer() {
         (9..MIN_SLOTS - 18).for_each(|i| env.unset(&format!("N{i}")).unwrap());
     }
 }
+
+/// What must hold of the array between two changes (A2, L6, H1), whatever the list was before. With `by_hand` the program has stored into the
+/// list itself.
+fn is_in_order(env: &Env, by_hand: bool) {
+    use crate::array::State;
+    let first = env.head.load();
+    let Some(array) = env.store.arrays.holding(first).filter(|array| array.first.get() == first) else {
+        return;
+    };
+    // SAFETY: a proper list.
+    let listed: Vec<_> = unsafe { slots(first) }.collect();
+    assert!(array.lowest.get() <= first);
+    let left = array.below().filter(|&i| array.state(i) == State::Left).count();
+    assert_eq!(array.left.get(), left, "what is left is counted");
+    if by_hand {
+        return;
+    }
+    for &(slot, entry) in &listed {
+        assert!(array.noted(array.index(slot), entry).is_some(), "what we stored is noted");
+    }
+    let free = |i: usize| matches!(array.state(i), State::Free | State::Idle);
+    // (Below a list that was emptied all is as it was, until something stands in.)
+    let stand_in = array.stand_in.get().0;
+    for i in array.below().filter(|&i| !free(i) || !stand_in.is_null()) {
+        let entry = array.slot(i).own();
+        assert!(!free(i) || entry == stand_in, "a free slot holds {}", crate::testing::text(entry));
+        let is_listed = listed.iter().any(|&(_, listed)| listed == entry);
+        assert!(is_listed || listed.is_empty(), "below the list is {}", crate::testing::text(entry));
+    }
+}
+
+/// Random changes of few names, in turn by `setenv` and by `putenv`, now and then by hand; and what a pointer kept into the list meets.
+#[test]
+fn nothing_below_the_list_has_left_it() {
+    for round in 0..if cfg!(miri) { 2 } else { 24 } {
+        let (alone, by_hand) = (round % 2 == 0, round % 3 == 0);
+        let env = if alone { Env::alone(&[]) } else { Env::of(&[]) };
+        let mut state: u64 = 20_261_126 + round;
+        let mut below = |end: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) as usize % end
+        };
+        for step in 0..if cfg!(miri) { 40 } else { 400 } {
+            let name = format!("N{}", below(9));
+            match below(10) {
+                0..5 => env.set(&name, &step.to_string()),
+                5 => env.put(&CString::new(format!("{name}=put{step}")).unwrap()).unwrap(),
+                6 if by_hand && entries(&env.head).len() > 1 => {
+                    // Another value in the variable's own slot.
+                    let at = below(entries(&env.head).len());
+                    let own = entries(&env.head)[at].split('=').next().unwrap().to_string();
+                    let stored = CString::new(format!("{own}=hand{step}")).unwrap();
+                    let string: &CStr = std::boxed::Box::leak(stored.into_boxed_c_str());
+                    store_at(&env.head, at, Some(string));
+                    continue;
+                }
+                7 if step % 40 == 0 => env.clear(),
+                _ => env.unset(&name).unwrap(),
+            }
+            is_in_order(&env, by_hand);
+            if by_hand {
+                continue;
+            }
+            // No old value of that name, and none at all if it is not set.
+            let now = env.at(&name);
+            let Some(array) = env.store.arrays.holding(env.head.load()) else { continue };
+            for i in array.below().filter(|_| !array.stand_in.get().0.is_null()) {
+                // SAFETY: entries are never freed here.
+                let value = unsafe { entry::value_if(array.slot(i).own(), name.as_bytes()) };
+                assert!(value.is_none() || value == now, "{name} in slot {i}");
+            }
+        }
+    }
+}
+
+/// X=1 has moved up, and left a copy; then the program stores another X over it, and removes that.
+#[test]
+fn what_left_the_list_by_hand_is_swept_by_name() {
+    for first_too in [false, true] {
+        let env = Env::of(&[]);
+        for name in ["C", "B", "A", "X"] {
+            env.set(name, "1");
+        }
+        let start = env.head.load();
+        if first_too {
+            store_at(&env.head, 0, Some(c"X=2"));
+        }
+        env.unset("C").unwrap(); // X fills the gap
+        assert_eq!(entries_at(start)[0], if first_too { "X=2" } else { "X=1" });
+        if !first_too {
+            let at = entries(&env.head).iter().position(|entry| entry == "X=1").unwrap();
+            store_at(&env.head, at, Some(c"X=2"));
+        }
+        env.unset("X").unwrap();
+        assert!(entries_at(start).iter().all(|entry| !entry.starts_with("X=")), "{:?}", entries_at(start));
+    }
+}
