@@ -332,8 +332,11 @@ impl Array {
     #[inline(always)]
     pub(crate) fn agrees(&self, i: usize, other: &Array, j: usize) -> (bool, bool) {
         let (entry, theirs) = (self.slot(i).own(), other.slot(j).own());
-        let same = entry == theirs && self.hints.agrees(i, &other.hints, j);
-        (self.hints.noted(i, entry) == Some(true), same)
+        let fixed = self.hints.noted(i, entry) == Some(true);
+        // An owner's string may have had another name there.
+        let alike = || fixed || self.noted(i, entry) == other.noted(j, theirs);
+        let same = entry == theirs && self.hints.agrees(i, &other.hints, j) && alike();
+        (fixed, same)
     }
 
     /// True if slot `i` holds what was noted of it, and that is fixed.
