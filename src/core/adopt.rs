@@ -451,11 +451,11 @@ fn edit(list: &mut Editor<'_>, plan: &Plan<'_>, same: Option<Same<'_>>, adding: 
         match missing.next() {
             Some((theirs, hint)) => list.exchange(slot, theirs, hint),
             // The highest one of those that go is kept for last: what fills gaps never reaches it.
-            None => goes.replace((slot, entry)).map_or(Ok(()), |(slot, entry)| list.drop(slot, entry))?,
+            None => goes.replace((slot, entry)).map_or(Ok(()), |(slot, _)| list.drop(slot))?,
         }
     }
     match goes {
-        Some((slot, entry)) if !adding || !list.reserve(slot, entry) => list.drop(slot, entry)?,
+        Some((slot, entry)) if !adding || !list.reserve(slot, entry) => list.drop(slot)?,
         _ => {}
     }
     for (entry, hint) in missing {

@@ -307,6 +307,12 @@ impl Array {
         Some(Hint { hash: self.hints.noted_hash(i) | rest, fixed })
     }
 
+    /// The hash of the name that was noted of slot `i` last, whatever the program stored there since; `None` if nothing was.
+    pub(crate) fn noted_last(&self, i: usize) -> Option<u32> {
+        let rest = u32::from(self.rest(i).get()) & RESTS;
+        self.hints.noted_last(i).map(|hash| hash | rest)
+    }
+
     /// Where the list that starts at `first` ends: at a null behind an entry, but not at the first one if the program cut the list since that was
     /// asked last.
     pub(crate) fn end(&self) -> usize {
@@ -332,8 +338,11 @@ impl Array {
     #[inline(always)]
     pub(crate) fn agrees(&self, i: usize, other: &Array, j: usize) -> (bool, bool) {
         let (entry, theirs) = (self.slot(i).own(), other.slot(j).own());
-        let same = entry == theirs && self.hints.agrees(i, &other.hints, j);
-        (self.hints.noted(i, entry) == Some(true), same)
+        let fixed = self.hints.noted(i, entry) == Some(true);
+        // An owner's string may have had another name there.
+        let alike = || fixed || self.noted(i, entry) == other.noted(j, theirs);
+        let same = entry == theirs && self.hints.agrees(i, &other.hints, j) && alike();
+        (fixed, same)
     }
 
     /// True if slot `i` holds what was noted of it, and that is fixed.

@@ -388,6 +388,11 @@ impl Hints {
         sync::own(self.shadow(i)) == sync::own(others.shadow(j))
     }
 
+    /// The hash that slot `i` was noted with last, but for its [`rest`], if anything was noted of it. Under the update lock.
+    pub(crate) fn noted_last(&self, i: usize) -> Option<u32> {
+        (sync::own(self.shadow(i)) != no_shadow(ptr::null_mut())).then(|| self.noted_hash(i))
+    }
+
     /// The hash that slot `i` was noted with, but for its [`rest`]. Under the update lock.
     pub(crate) fn noted_hash(&self, i: usize) -> u32 {
         u32::from(sync::own_tag(self.tag(i))) << REST

@@ -436,18 +436,17 @@ impl<'a> Editor<'a> {
             && below > 2 * self.slots().count()
     }
 
-    /// Removes the entry in `slot`, whatever its name.
-    pub(crate) fn drop(&mut self, slot: *const Slot, entry: *mut c_char) -> Result<(), Moved> {
-        // (A hash that no name has, if it has none.)
-        let hash = self.noted(slot, entry).map_or(u32::MAX, |hint| hint.hash);
-        self.remove(slot, hash)
+    /// Removes the entry in `slot`, whatever its name. If the program stored it over one of ours, copies of that go.
+    pub(crate) fn drop(&mut self, slot: *const Slot) -> Result<(), Moved> {
+        // (A hash that no name has, if nothing was noted.)
+        self.remove(slot, self.array.noted_last(self.index(slot)).unwrap_or(u32::MAX))
     }
 
     /// Gives a slot whose entry goes to one of another name.
     pub(crate) fn exchange(&mut self, slot: *const Slot, entry: *mut c_char, hint: Hint) {
         let i = self.index(slot);
         let old = self.array.slot(i).own();
-        let gone = self.array.noted(i, old).map(|hint| hint.hash);
+        let gone = self.array.noted_last(i);
         {
             let _change = self.array.change();
             self.array.put(i, entry, Some(hint));
@@ -461,7 +460,7 @@ impl<'a> Editor<'a> {
         if slot == self.first {
             return false;
         }
-        let gone = self.noted(slot, entry).map(|hint| hint.hash);
+        let gone = self.array.noted_last(self.index(slot));
         let first = self.index(self.first);
         let again = self.array.slot(first).own();
         {

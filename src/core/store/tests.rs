@@ -854,3 +854,41 @@ fn what_left_the_list_by_hand_is_swept_by_name() {
         assert!(entries_at(start).iter().all(|entry| !entry.starts_with("X=")), "{:?}", entries_at(start));
     }
 }
+
+/// An owner's memory is used again, for a variable of another name, and comes to lie where the one before was.
+#[test]
+fn a_string_that_comes_back_with_another_name_is_a_new_one() {
+    let env = Env::default();
+    let string = vec![0_u8; 8].leak().as_mut_ptr();
+    let put = |text: &CStr| {
+        // SAFETY: eight bytes, in no list at this moment; proper lists.
+        unsafe {
+            ptr::copy_nonoverlapping(text.as_ptr().cast(), string, 4);
+            env.store.put(&env.head, string.cast()).unwrap();
+        }
+    };
+    let again = || {
+        env.unset("A").unwrap();
+        env.set("A", "1");
+    };
+    put(c"X=1");
+    env.set("G", "1");
+    env.set("A", "1");
+    (0..3).for_each(|_| again());
+    env.unset("X").unwrap();
+    put(c"Y=1");
+    env.unset("A").unwrap();
+    let mut parked = Vec::new();
+    for i in 0..60 {
+        env.set("A", "1");
+        let first = env.head.load();
+        // About to load the slot that holds it.
+        let at = entries_at(first).iter().position(|entry| entry == "Y=1").unwrap();
+        parked.push(first.wrapping_add(at));
+        if i == 20 {
+            env.unset("G").unwrap();
+        }
+        assert!(parked.iter().all(|&slot| entries_at(slot).contains(&"Y=1".into())), "round {i}");
+        env.unset("A").unwrap();
+    }
+}
