@@ -217,7 +217,7 @@ MEANING = [
     ("store.rs", "an equal string of the kernel's stays", "value) && self.strings.owns(old.entry)", "value)", ""),
     ("store.rs", "an equal string that was put stays", "old.fixed && keep::is(old", "keep::is(old", ""),
     ("store.rs", "a look counts beside a batch", "== Some(true) {\n            return Ok(());\n        }\n        let text", ".is_none_or(|done| done) {\n            return Ok(());\n        }\n        let text", ""),
-    ("store.rs", "put does not note the string", "self.strings.note_put(string);", "", ""),
+    ("store.rs", "put does not note the string", "if self.strings.note_put(string) {", "if false {", ""),
     ("store.rs", "a read does not start over after a replacement in their list", "self.batch.begin();\n                            // SAFETY: as above; it may be changed.\n                            return unsafe { self.program.replace(head, first, key, slot, &text, None) };", "return unsafe { self.program.replace(head, first, key, slot, &text, None) };", ""),
     ("store.rs", "a read does not start over after a removal from their list", "self.batch.begin();\n                            // SAFETY: as above; it may be changed.\n                            return unsafe { self.program.remove(head", "return unsafe { self.program.remove(head", ""),
     ("store.rs", "clearenv moves to an array that is too small for who counted", "let mut list = self.means().empty(head, len, self.moves())?;", "let mut list = self.means().empty(head, 0 * len, self.moves())?;", ""),

@@ -50,7 +50,7 @@ impl Batches {
     pub(crate) fn begin(&self) {
         // Relaxed: only the lock's holders store it, so that load and store need not be one step.
         let begun = self.0.load(Ordering::Relaxed);
-        // Release [batch]: pairs with Acquire in `Store::undisturbed`. Without it loom `a_batch_is_seen_whole` fails.
+        // Release [batch]: pairs with Acquire in `Store::undisturbed`. Without it loom `a_batch_is_seen_once_it_is_published` fails.
         self.0.store(begun.wrapping_add(1), Ordering::Release);
     }
 }
@@ -75,7 +75,7 @@ impl Store {
     /// entry that moved down.
     #[inline]
     pub(crate) fn undisturbed<T>(&self, look: impl FnOnce() -> T) -> Option<T> {
-        // Acquire [batch]: pairs with Release in `begin`. Without it loom `a_batch_is_seen_whole` fails.
+        // Acquire [batch]: pairs with Release in `begin`. Without it loom `a_batch_is_seen_once_it_is_published` fails.
         let before = self.batch.0.load(Ordering::Acquire);
         let found = look();
         // Relaxed: every slot load before it acquires, so who met an edit of a batch sees that batch counted.

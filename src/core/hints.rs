@@ -162,7 +162,7 @@ impl Hints {
     #[inline(always)]
     fn generation(&self) -> Option<usize> {
         // Acquire [generation]: pairs with Release in `Change::drop`. Who sees a change ended sees what it changed.
-        // Without it loom `a_bystander_survives_a_group_load` fails.
+        // mutant survives: the loads of the head and of each group acquire, too; so the argument need not rest on that
         let generation = self.generation.load(Ordering::Acquire);
         (generation % 2 == 0).then_some(generation)
     }
@@ -277,6 +277,7 @@ impl Hints {
         is_enough: &dyn Fn(Option<Place>) -> bool,
     ) -> Option<Look<'a>> {
         // Acquire [generation]: as in `generation`.
+        // mutant survives: as there
         let generation = self.generation.load(Ordering::Acquire);
         let first = head.load();
         let start = self.index(first)?;
@@ -348,7 +349,7 @@ impl Hints {
         // mutant survives: delayed behind the tag, it falls in the same change
         self.shadow(i).store(shadow, Ordering::Relaxed);
         // Release [hint]: pairs with the Acquire at the end of `machine::candidates`. Who sees this sees the generation odd.
-        // Without it loom `a_bystander_survives_a_group_load` fails.
+        // Without it loom `an_unset_variable_stays_gone` fails.
         self.tag(i).store(tag, Ordering::Release);
     }
 
@@ -614,7 +615,7 @@ pub(crate) struct Change<'a> {
 
 impl Drop for Change<'_> {
     fn drop(&mut self) {
-        // Release [generation]: pairs with Acquire in `Hints::generation`. Without it loom `a_bystander_survives_a_group_load` fails.
+        // Release [generation]: pairs with Acquire in `Hints::generation`. Without it loom `what_a_search_misses_no_scan_finds` fails.
         let ended =
             (self.begun - CHANGING).wrapping_add(STEP) | if self.hints.loose.get() { LOOSE } else { 0 };
         self.hints.generation.store(ended, Ordering::Release);

@@ -217,7 +217,7 @@ impl Inherited {
 
     /// The hints that a reader built for the kernel's list, if no others were shown since. Under the update lock.
     pub(crate) fn built(&self) -> Option<&Hints> {
-        // Acquire [hints]: as in `hints`.
+        // Acquire [hints]: as in `hints`. Without it loom `notes_of_readers_are_seen_whole_by_writers` fails.
         let shown = self.shown.load(Ordering::Acquire);
         let room: *const Hints = self.room.get().cast();
         // SAFETY: shown, so built, for ever.

@@ -30,7 +30,7 @@ const_new! {
 impl Slot {
     #[inline(always)]
     pub(crate) fn load(&self) -> *mut c_char {
-        // Acquire [slot]: pairs with Release in `store`. Without it loom `a_bystander_survives_a_reused_slot` fails.
+        // Acquire [slot]: pairs with Release in `store`. Without it loom `a_bystander_survives_a_replace` fails.
         let entry = self.0.load(Ordering::Acquire);
         sync::read(entry);
         entry
@@ -44,7 +44,7 @@ impl Slot {
     #[inline(always)]
     pub(crate) fn store(&self, entry: *mut c_char) {
         // Release [slot]: pairs with Acquire in `load`. Who sees this entry sees its bytes, and every earlier store of a slot.
-        // Without it loom `a_bystander_survives_a_reused_slot` and `an_entry_is_whole` fail.
+        // Without it loom `an_entry_is_whole` fails.
         self.0.store(entry, Ordering::Release);
     }
 }
