@@ -139,7 +139,7 @@ MEANING = [
     ("array.rs", "a copy is listed", "(!copy).then(||", "(!copy || true).then(||", ""),
     ("array.rs", "a copy counts as one though its like is not listed", "self.is_copy(i) && different <= FEW && listed()", "self.is_copy(i) && different <= FEW && { let _ = listed; true }", ""),
     ("array.rs", "the rest of a hash is lost", "self.rest(i).set(hint.map_or(0, |hint| hints::rest(hint.hash)));", "self.rest(i).set(0);", ""),
-    ("array.rs", "two arrays agree though one has no note", "let same = entry == theirs && self.hints.agrees(i, &other.hints, j);", "let same = entry == theirs;", ""),
+    ("array.rs", "two arrays agree though one has no note", "let same = entry == theirs && self.hints.agrees(i, &other.hints, j) && alike();", "let same = entry == theirs && alike();", ""),
     ("array.rs", "the notes below the tags are not moved", "self.rest(i + 1).set(self.rest(i).get());", "", ""),
     ("array.rs", "the kernel's list may not repeat a name", "may_repeat: Cell::new(!ours),", "may_repeat: Cell::new(false),", ""),
     ("arrays.rs", "an unsound array is gone on with", "if array.is_sound() {\n            return Some(array);", "if true {\n            return Some(array);", "unit store::tests::what_the_program_appends_is_there"),
