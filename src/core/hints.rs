@@ -48,7 +48,7 @@ use core::ptr::{self, NonNull};
 const WIDE: usize = 1024;
 
 /// Entries of a list that is scanned plainly: that is faster then.
-pub(crate) const FEW: usize = if cfg!(any(loom, test)) { 0 } else { 12 };
+pub(crate) const FEW: usize = if cfg!(any(loom, test)) { 1 } else { 12 };
 
 /// False under `--cfg mtsafe_env_plain`: all reads are plain scans then.
 pub(crate) const ENABLED: bool = !cfg!(mtsafe_env_plain);

@@ -11,6 +11,8 @@ use std::string::{String, ToString};
 use std::vec;
 use std::vec::Vec;
 
+mod parked;
+
 struct Env {
     head: Head,
     store: std::boxed::Box<Store>,
