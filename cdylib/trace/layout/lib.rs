@@ -117,6 +117,12 @@ pub struct Header {
     pub threads_then: AtomicU32,
     /// A live thread other than the one that asked last: likely to be one still.
     pub other_thread: AtomicU32,
+    /// 1 if an interpreter of scripts made changes, and there is no way to ask it for its lines.
+    pub silent_interpreter: AtomicU32,
+    /// Changes at which the threads could not be counted.
+    pub uncounted: AtomicU64,
+    /// Changes after the process had a filter for system calls, of which no more is known.
+    pub under_filter: AtomicU64,
 
     /// Arguments of the process, each followed by a zero, cut.
     pub command: Text<512>,

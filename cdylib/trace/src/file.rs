@@ -236,6 +236,15 @@ impl<const N: usize> Path<N> {
         self.push(digits(number.into(), &mut [0; 20]))
     }
 
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    /// Bytes that still fit.
+    pub(crate) fn room(&self) -> usize {
+        N - 1 - self.length
+    }
+
     pub(crate) fn as_c(&self) -> &CStr {
         CStr::from_bytes_until_nul(&self.bytes).unwrap_or_default()
     }
