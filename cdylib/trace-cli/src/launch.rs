@@ -3,7 +3,7 @@
 use crate::Failure;
 use crate::options::Options;
 use crate::recording::Recording;
-use mtsafe_env_trace_layout::{OPTION_FIRST, OPTION_VALUES, VARIABLE};
+use mtsafe_env_trace_layout::{self as layout, OPTION_FIRST, OPTION_VALUES, VARIABLE};
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -52,6 +52,14 @@ impl End {
     }
 }
 
+/// What the processes have left in the folder.
+#[derive(Default)]
+pub(crate) struct Recordings {
+    pub(crate) files: Vec<Recording>,
+    /// Processes without a recording, and why, in the words of [`layout::reason`].
+    pub(crate) missing: Vec<(u32, String)>,
+}
+
 /// A folder that goes when this value does.
 struct Folder(PathBuf);
 
@@ -95,16 +103,23 @@ impl Folder {
         Ok(folder)
     }
 
-    /// The recordings, in the order in which they began.
-    fn recordings(&self) -> Result<Vec<Recording>, Failure> {
+    /// The recordings, in the order in which they began, and the processes that say why they have none.
+    fn recordings(&self) -> Result<Recordings, Failure> {
         let entries = fs::read_dir(&self.0)
             .map_err(|error| Failure::new(format!("cannot read {}: {error}", self.0.display())))?;
-        let mut recordings = Vec::new();
+        let mut found = Recordings::default();
         for entry in entries.flatten() {
-            recordings.extend(Recording::open(&entry.path())?);
+            let name = entry.file_name().to_string_lossy().into_owned();
+            match name.split_once('.') {
+                Some((process, why)) if !why.starts_with(|c: char| c.is_ascii_digit()) => {
+                    found.missing.push((process.parse().unwrap_or(0), why.to_owned()));
+                }
+                _ => found.files.extend(Recording::open(&entry.path())?),
+            }
         }
-        recordings.sort_by_key(|recording| crate::recording::number(&recording.header().start));
-        Ok(recordings)
+        found.files.sort_by_key(|recording| crate::recording::number(&recording.header().start));
+        found.missing.sort_unstable();
+        Ok(found)
     }
 }
 
@@ -139,7 +154,7 @@ fn library(given: Option<&Path>, file: &str, option: &str) -> Result<PathBuf, Fa
 /// Runs the command to its end. `report` is called then, and at each SIGUSR1 before.
 pub(crate) fn run(
     options: &Options,
-    mut report: impl FnMut(&[Recording], End) -> Result<(), Failure>,
+    mut report: impl FnMut(&Recordings, End) -> Result<(), Failure>,
 ) -> Result<End, Failure> {
     let mut preload = library(options.tracer.as_deref(), TRACER, "--tracer")?.into_os_string();
     if options.protect {
@@ -157,6 +172,10 @@ pub(crate) fn run(
         if wanted {
             variable.push(OsStr::from_bytes(&[letter]));
         }
+    }
+    let status = fs::read("/proc/self/status").unwrap_or_default();
+    if let Some((_, filters @ 1..)) = layout::filters(&status) {
+        variable.push(filters.to_string());
     }
     variable.push(":");
     variable.push(&folder.0);

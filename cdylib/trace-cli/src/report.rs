@@ -1,6 +1,6 @@
 //! What the recordings say, as data: who changed the environment, who read it then, and whether that is a fault.
 
-use crate::launch::{self, End};
+use crate::launch::{self, End, Recordings};
 use crate::libc_version::{Libc, crashers};
 use crate::options::Options;
 use crate::recording::{Recording, number, small, text, words};
@@ -15,6 +15,8 @@ use std::path::Path;
 #[derive(Debug)]
 pub(crate) struct Report {
     pub(crate) processes: Vec<Process>,
+    /// Processes without a recording, and why, in the words of [`layout::reason`].
+    pub(crate) missing: Vec<(u32, String)>,
     /// Report also what is no fault.
     pub(crate) all: bool,
     /// The calls went to the preload library.
@@ -48,6 +50,11 @@ pub(crate) struct Process {
     /// Changes of which only the number is known; reads of which the place is not known.
     pub(crate) changes_unrecorded: u64,
     pub(crate) reads_unrecorded: u64,
+    /// Changes at which the threads could not be counted, and those after a filter for system calls, of which no more is known.
+    pub(crate) uncounted: u64,
+    pub(crate) under_filter: u64,
+    /// An interpreter made changes that cannot be asked for its lines.
+    pub(crate) silent_interpreter: bool,
 }
 
 /// A stack that leads to changes.
@@ -182,11 +189,12 @@ fn script_frames(text: &str) -> Vec<Frame> {
 
 impl Report {
     pub(crate) fn new(
-        recordings: &[Recording],
+        found: &Recordings,
         end: End,
         options: &Options,
         symbols: &mut Symbols,
     ) -> Report {
+        let recordings = &found.files;
         let processes = recordings
             .iter()
             .enumerate()
@@ -196,7 +204,7 @@ impl Report {
                 process(recording, end, replaced, options, symbols)
             })
             .collect();
-        Report { processes, all: options.all, protected: options.protect, end }
+        Report { processes, missing: found.missing.clone(), all: options.all, protected: options.protect, end }
     }
 
     /// Changes while more than one thread lived that no rule allows, in all processes.
@@ -275,6 +283,9 @@ fn process(
         readers: Vec::new(),
         changes_unrecorded: 0,
         reads_unrecorded: number(&header.reads_without_site),
+        uncounted: number(&header.uncounted),
+        under_filter: number(&header.under_filter),
+        silent_interpreter: small(&header.silent_interpreter) != 0,
         libc,
     };
     changes(&mut process, recording, &mappings, options, symbols);

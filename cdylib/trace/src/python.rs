@@ -203,6 +203,11 @@ pub(crate) fn script(file: &File) -> u32 {
 /// # Safety
 /// - `this` is the state of the calling thread, which holds the interpreter's lock.
 unsafe fn dumped(file: &File, this: Object) -> u32 {
+    /// More than a traceback has.
+    const LONGEST: u64 = 1 << 20;
+    if sys::size_limit() < LONGEST {
+        return 0; // a file in memory is one, too
+    }
     let text = sys::memory_file();
     if text < 0 {
         return 0;
