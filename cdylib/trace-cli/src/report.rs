@@ -188,12 +188,7 @@ fn script_frames(text: &str) -> Vec<Frame> {
 }
 
 impl Report {
-    pub(crate) fn new(
-        found: &Recordings,
-        end: End,
-        options: &Options,
-        symbols: &mut Symbols,
-    ) -> Report {
+    pub(crate) fn new(found: &Recordings, end: End, options: &Options, symbols: &mut Symbols) -> Report {
         let recordings = &found.files;
         let processes = recordings
             .iter()
@@ -204,7 +199,13 @@ impl Report {
                 process(recording, end, replaced, options, symbols)
             })
             .collect();
-        Report { processes, missing: found.missing.clone(), all: options.all, protected: options.protect, end }
+        Report {
+            processes,
+            missing: found.missing.clone(),
+            all: options.all,
+            protected: options.protect,
+            end,
+        }
     }
 
     /// Changes while more than one thread lived that no rule allows, in all processes.

@@ -61,11 +61,12 @@ fn write(out: &mut String, report: &Report) -> fmt::Result {
 
 fn reason_text(why: &str) -> String {
     match why {
-        reason::FILTER => "it runs under a filter for system calls (seccomp) that may kill it for the tracer's".into(),
-        reason::SIZE => format!(
-            "it may not make files of {} MiB (ulimit -f)",
-            size_of::<File>().div_ceil(1 << 20)
-        ),
+        reason::FILTER => {
+            "it runs under a filter for system calls (seccomp) that may kill it for the tracer's".into()
+        }
+        reason::SIZE => {
+            format!("it may not make files of {} MiB (ulimit -f)", size_of::<File>().div_ceil(1 << 20))
+        }
         reason::FILE => "it could make no file (out of descriptors?)".into(),
         reason::ROOM => "the file system of the recordings is full".into(),
         reason::MEMORY => {

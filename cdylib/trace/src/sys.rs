@@ -109,7 +109,14 @@ pub(crate) fn make_directory(path: &CStr) {
 ///
 /// # Safety
 /// - as for the system call.
-pub(crate) unsafe extern "C" fn raw(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize) -> c_long {
+pub(crate) unsafe extern "C" fn raw(
+    number: c_long,
+    a: usize,
+    b: usize,
+    c: usize,
+    d: usize,
+    e: usize,
+) -> c_long {
     // SAFETY: the caller's promise. A sixth argument is not passed on: no call that is made so early has one.
     let answer = unsafe { call(number, [a, b, c, d, e, 0]) };
     if (-4095..0).contains(&answer) { -1 } else { answer as c_long }
