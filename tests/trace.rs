@@ -815,3 +815,100 @@ fn each_python_tells_its_lines_or_the_report_says_so() {
     }
     println!("told: {}", told.join(", "));
 }
+
+/// A library before libc's that asks for the environment while the tracer looks for what is behind it.
+#[test]
+fn another_library_may_call_it_while_it_looks_around() {
+    let other = c(Libc::System, "trace/libphdr.c", &[]);
+    let mut untraced = plain(roles(Libc::System));
+    untraced.arg("untouched").env("LD_PRELOAD", &other);
+    let expected = run(untraced, LIMIT).succeeded("untouched, not traced").stdout;
+    let mut command = trace();
+    command.env("LD_PRELOAD", &other);
+    let (outcome, report) = traced_by(command, &[], &roles(Libc::System), &["untouched"]);
+    assert_eq!(outcome.succeeded("untouched").stdout, expected);
+    assert_eq!(main_process(&report)["changes_beside_threads"], 2);
+}
+
+/// Of processes that have ended and tell nothing no more is kept than their number.
+#[test]
+fn many_processes_take_little_room() {
+    let script = "i=0; while [ $i -lt 400 ]; do printenv HOME; i=$((i + 1)); done >/dev/null; sleep 3; ls -d /proc/[0-9]* >/dev/null
+        for folder in /dev/shm/mtsafe-env-trace.*; do case $MTSAFE_ENV_TRACE in *$folder) ls $folder | wc -l ;; esac; done";
+    let (outcome, report) = traced(&[], Path::new("sh"), &["-c", script]);
+    let left: u64 =
+        String::from_utf8_lossy(&outcome.succeeded("sh").stdout).trim().parse().expect("a number of files");
+    let kept = report["processes"].as_array().expect("a list").len() as u64;
+    let removed = report["processes_not_kept"].as_u64().expect("a number");
+    assert!(left < 256 && removed > 100 && kept + removed >= 400, "{left} left, {kept} kept, {removed} not");
+}
+
+/// What it costs, for the README: `cargo test --release --test trace -- --ignored --nocapture overhead`.
+#[test]
+#[ignore = "measures"]
+fn overhead() {
+    use std::time::Instant;
+    const RUNS: usize = 15;
+    let loops = c(Libc::System, "trace/loops.c", &[]);
+    let loops = loops.to_str().expect("UTF-8");
+    let source = source("trace/roles.c");
+    let source = source.to_str().expect("UTF-8");
+    let object = fresh("object.o");
+    let object = object.to_str().expect("UTF-8");
+    let middle = |mut values: Vec<f64>| {
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    for role in ["getenv", "setenv", "setenv-beside"] {
+        let ns = |mut command: Command| {
+            let outcome = run(
+                {
+                    command.arg(loops).arg(role);
+                    command
+                },
+                LIMIT,
+            )
+            .succeeded(role);
+            String::from_utf8_lossy(&outcome.stdout).trim().parse::<f64>().expect("ns")
+        };
+        let traced = || {
+            let mut command = trace();
+            command.args(["-o", "/dev/null"]);
+            command
+        };
+        let (mut without, mut with) = (Vec::new(), Vec::new());
+        for _ in 0..RUNS {
+            without.push(ns(plain("env")));
+            with.push(ns(traced()));
+        }
+        println!("{role}: {:.0} ns without, {:.0} ns with", middle(without), middle(with));
+    }
+    let programs: [&[&str]; 3] = [
+        &["/bin/true"],
+        &["/usr/bin/python3", "-c", "pass"],
+        &["gcc", "-O2", "-pthread", "-c", source, "-o", object],
+    ];
+    for words in programs.into_iter().filter(|words| exists(words[0].rsplit('/').next().expect("a name"))) {
+        let time = |mut command: Command| {
+            command.args(words);
+            let begin = Instant::now();
+            run(command, LIMIT).succeeded(words[0]);
+            begin.elapsed().as_secs_f64() * 1e3
+        };
+        // In turns, and both below a process that starts them: the machine is shared.
+        let (mut without, mut ratios) = (Vec::new(), Vec::new());
+        for _ in 0..RUNS {
+            let mut command = trace();
+            command.args(["-o", "/dev/null"]);
+            without.push(time(plain("env")));
+            ratios.push(time(command) / without[without.len() - 1]);
+        }
+        println!("{}: {:.1} ms without, ratio {:.2}", words[0], middle(without), middle(ratios));
+    }
+    let script = "import os, glob; os.environ['A'] = '1'; print(sum(os.stat(f).st_blocks for f in glob.glob(os.environ['MTSAFE_ENV_TRACE'].split(':')[1] + '/*')) // 2)";
+    if exists("python3") {
+        let mut command = trace();
+        command.args(["-o", "/dev/null", "/usr/bin/python3", "-c", script]);
+        println!("recording of python3: {} KiB", String::from_utf8_lossy(&run(command, LIMIT).stdout).trim());
+    }
+}

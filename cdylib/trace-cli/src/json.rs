@@ -110,6 +110,7 @@ pub(crate) fn of(report: &Report, options: &Options) -> Json {
         ("protected", report.protected.into()),
         ("faults", report.faults().into()),
         ("processes", list(&report.processes, process)),
+        ("processes_not_kept", report.removed.into()),
         ("not_recorded", list(&report.missing, missing)),
     ])
 }

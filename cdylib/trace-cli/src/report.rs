@@ -17,6 +17,8 @@ pub(crate) struct Report {
     pub(crate) processes: Vec<Process>,
     /// Processes without a recording, and why, in the words of [`layout::reason`].
     pub(crate) missing: Vec<(u32, String)>,
+    /// Ended processes without a finding of which no more is kept.
+    pub(crate) removed: u64,
     /// Report also what is no fault.
     pub(crate) all: bool,
     /// The calls went to the preload library.
@@ -202,6 +204,7 @@ impl Report {
         Report {
             processes,
             missing: found.missing.clone(),
+            removed: found.removed,
             all: options.all,
             protected: options.protect,
             end,

@@ -27,7 +27,7 @@ fn write(out: &mut String, report: &Report) -> fmt::Result {
     for process in report.processes.iter().filter(worth) {
         one(out, process, report)?;
     }
-    let others = report.processes.iter().filter(|process| !worth(process)).count();
+    let others = report.processes.iter().filter(|process| !worth(process)).count() + report.removed as usize;
     if others > 0 {
         writeln!(
             out,

@@ -8,8 +8,9 @@ use crate::frame::Frame;
 use crate::record::{Asked, behind, change, read};
 use crate::sys;
 use core::arch::naked_asm;
-use core::ffi::{c_char, c_int};
+use core::ffi::{CStr, c_char, c_int};
 use core::ptr;
+use core::sync::atomic::Ordering;
 use mtsafe_env_trace_layout as layout;
 
 type Get = unsafe extern "C" fn(*const c_char) -> *mut c_char;
@@ -19,14 +20,37 @@ type Clear = unsafe extern "C" fn() -> c_int;
 
 const FAILED: c_int = -1;
 
+/// What `getenv` answers while libc's is not known: before libc is there, when there is no environment, either; and to whoever is
+/// asked where libc's is.
+///
+/// # Safety
+/// - `name` is a string, and nobody changes the environment meanwhile: there is one thread so early.
+#[cold]
+unsafe fn early(name: *const c_char) -> *mut c_char {
+    // Relaxed: as the promise says.
+    let mut slot = crate::environ().map_or(ptr::null_mut(), |environ| environ.load(Ordering::Relaxed));
+    // SAFETY: the caller's promise; the list ends in a null.
+    unsafe {
+        let name = CStr::from_ptr(name).to_bytes();
+        while !slot.is_null() && !(*slot).is_null() {
+            let entry = CStr::from_ptr((*slot).cast()).to_bytes();
+            if let Some([b'=', value @ ..]) = entry.strip_prefix(name) {
+                return value.as_ptr().cast::<c_char>().cast_mut();
+            }
+            slot = slot.add(1);
+        }
+    }
+    ptr::null_mut()
+}
+
 /// # Safety
 /// - `frame` is what the entry point saved; the rest is C's contract.
 unsafe extern "C" fn hook_getenv(name: *const c_char, frame: &Frame) -> *mut c_char {
     if let Some(file) = file() {
         read(file, frame, layout::GETENV);
     }
-    // SAFETY: the type is getenv's; the caller's promise. Without libc there is no environment.
-    unsafe { behind::<Get>(layout::GETENV).map_or(ptr::null_mut(), |getenv| getenv(name)) }
+    // SAFETY: the type is getenv's; the caller's promise.
+    unsafe { behind::<Get>(layout::GETENV).map_or_else(|| early(name), |getenv| getenv(name)) }
 }
 
 /// # Safety
@@ -36,7 +60,7 @@ unsafe extern "C" fn hook_secure_getenv(name: *const c_char, frame: &Frame) -> *
         read(file, frame, layout::SECURE_GETENV);
     }
     // SAFETY: as above. A process that the kernel marks as privileged preloads nothing from a path.
-    unsafe { behind::<Get>(layout::SECURE_GETENV).map_or(ptr::null_mut(), |getenv| getenv(name)) }
+    unsafe { behind::<Get>(layout::SECURE_GETENV).map_or_else(|| early(name), |getenv| getenv(name)) }
 }
 
 /// # Safety

@@ -397,11 +397,9 @@ pub(crate) fn take(file: &File, part: Part) -> Option<usize> {
             (&header.next_module, layout::MODULES, MODULES_STEP, at, size_of::<Module>())
         }
         Part::Changes => {
-            (&header.next_change, layout::CHANGES, 256, offset_of!(File, changes), size_of::<Change>())
+            (&header.next_change, layout::CHANGES, 64, offset_of!(File, changes), size_of::<Change>())
         }
-        Part::Stacks => {
-            (&header.next_stack, layout::STACKS, 16, offset_of!(File, stacks), size_of::<Stack>())
-        }
+        Part::Stacks => (&header.next_stack, layout::STACKS, 4, offset_of!(File, stacks), size_of::<Stack>()),
         Part::Scripts => {
             (&header.next_script, layout::SCRIPTS, 16, offset_of!(File, scripts), size_of::<Script>())
         }

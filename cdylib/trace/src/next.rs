@@ -34,8 +34,18 @@ fn find(index: usize) -> Option<usize> {
     Some(NEXT[index].load(Ordering::Relaxed)).filter(|&at| at > MISSING)
 }
 
+/// The thread that looks for them, or 0.
+static LOOKING: AtomicUsize = AtomicUsize::new(0);
+
 /// Looks for all of them. Twice does no harm.
 pub(crate) fn find_all() {
+    let this = crate::frame::thread_word();
+    // Relaxed: only this thread's own value matters. A `dl_iterate_phdr` that another library puts before libc's may call us
+    // (fakechroot's reads the environment): then there is no answer yet.
+    if LOOKING.load(Ordering::Relaxed) == this {
+        return;
+    }
+    LOOKING.store(this, Ordering::Relaxed);
     let mut search = Search { behind_us: false, found: [0; NEXT.len()] };
     // SAFETY: `object` is called with what the dynamic linker knows, and `search` lives longer.
     unsafe { dl_iterate_phdr(Some(object), (&raw mut search).cast()) };
@@ -43,6 +53,7 @@ pub(crate) fn find_all() {
         // Relaxed: see `next`.
         next.store(if found == 0 { MISSING } else { found }, Ordering::Relaxed);
     }
+    LOOKING.store(0, Ordering::Relaxed);
 }
 
 #[link(name = "c")]
