@@ -103,6 +103,8 @@ pub(crate) struct Reader {
     /// Counted at the door of a function that reads inside libc.
     pub(crate) door: bool,
     pub(crate) stack: Vec<Frame>,
+    /// What `stack` is made from: 1 + the index of a copy, and the caller.
+    unwound: (u32, u64),
     pub(crate) threads: Vec<ReadingThread>,
 }
 
@@ -293,8 +295,14 @@ fn process(
         libc,
     };
     changes(&mut process, recording, &mappings, options, symbols);
-    readers(&mut process, recording, &mappings, symbols);
+    readers(&mut process, recording, &mappings, options, symbols);
     process
+}
+
+/// True if also what is no fault will be shown. Otherwise its stacks are not looked at: reading the symbols of an interpreter takes longer
+/// than a short script.
+fn shows_all(options: &Options) -> bool {
+    options.all || options.json.is_some()
 }
 
 /// The events of each place of the recording, by 1 + its index.
@@ -342,8 +350,11 @@ fn changes(
         if changes == 0 || function >= layout::GETENV {
             continue;
         }
-        let mut stack =
-            unwind::stack(recording, mappings, symbols, small(&place.stack), number(&place.address));
+        let shown = number(&place.threaded) > 0 || function >= layout::ASSIGNED || shows_all(options);
+        let mut stack = match shown {
+            true => unwind::stack(recording, mappings, symbols, small(&place.stack), number(&place.address)),
+            false => Vec::new(),
+        };
         let script =
             recording.script(small(&place.script)).map(|text| script_frames(&text)).unwrap_or_default();
         if !script.is_empty() {
@@ -424,7 +435,13 @@ fn judge(place: &mut Place, libc: &Libc, options: &Options) {
     place.crashes = crashes.reduce(|a, b| Some(a? || b?)).flatten();
 }
 
-fn readers(process: &mut Process, recording: &Recording, mappings: &[Mapping], symbols: &mut Symbols) {
+fn readers(
+    process: &mut Process,
+    recording: &Recording,
+    mappings: &[Mapping],
+    options: &Options,
+    symbols: &mut Symbols,
+) {
     let header = recording.header();
     let (events, under_way) = (small(&header.events), small(&header.under_way) != 0);
     let changers: BTreeSet<u32> =
@@ -450,7 +467,8 @@ fn readers(process: &mut Process, recording: &Recording, mappings: &[Mapping], s
             Reader {
                 function: FUNCTIONS.get(function as usize).copied().unwrap_or("?"),
                 door: function >= layout::DOORS,
-                stack: unwind::stack(recording, mappings, symbols, stack, number(&site.address)),
+                stack: Vec::new(),
+                unwound: (stack, number(&site.address)),
                 threads: Vec::new(),
             }
         });
@@ -463,6 +481,10 @@ fn readers(process: &mut Process, recording: &Recording, mappings: &[Mapping], s
     }
     process.readers = readers.into_values().collect();
     for reader in &mut process.readers {
+        if reader.at_risk() || shows_all(options) {
+            let (stack, address) = reader.unwound;
+            reader.stack = unwind::stack(recording, mappings, symbols, stack, address);
+        }
         reader.threads.sort_by_key(|thread| (!thread.at_risk, thread.id));
     }
     process.readers.sort_by_key(|reader| {
