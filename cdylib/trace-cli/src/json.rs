@@ -91,6 +91,10 @@ fn list<T>(values: &[T], one: impl FnMut(&T) -> Json) -> Json {
     Json::List(values.iter().map(one).collect())
 }
 
+fn missing((process, why): &(u32, String)) -> Json {
+    Json::Object(vec![("id", (*process).into()), ("reason", why.as_str().into())])
+}
+
 /// The whole report. Times are ns since the process was first seen.
 pub(crate) fn of(report: &Report, options: &Options) -> Json {
     let (exit, signal) = match report.end {
@@ -106,6 +110,8 @@ pub(crate) fn of(report: &Report, options: &Options) -> Json {
         ("protected", report.protected.into()),
         ("faults", report.faults().into()),
         ("processes", list(&report.processes, process)),
+        ("processes_not_kept", report.removed.into()),
+        ("not_recorded", list(&report.missing, missing)),
     ])
 }
 
@@ -129,6 +135,9 @@ fn process(process: &Process) -> Json {
         ("readers", list(&process.readers, reader)),
         ("changes_only_counted", process.changes_unrecorded.into()),
         ("reads_only_counted", process.reads_unrecorded.into()),
+        ("changes_with_threads_not_counted", process.uncounted.into()),
+        ("changes_under_a_filter", process.under_filter.into()),
+        ("python_cannot_be_asked", process.silent_interpreter.into()),
     ])
 }
 

@@ -3,7 +3,7 @@
 use crate::Failure;
 use crate::options::Options;
 use crate::recording::Recording;
-use mtsafe_env_trace_layout::{OPTION_FIRST, OPTION_VALUES, VARIABLE};
+use mtsafe_env_trace_layout::{self as layout, OPTION_FIRST, OPTION_VALUES, VARIABLE};
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -52,6 +52,21 @@ impl End {
     }
 }
 
+/// What the processes have left in the folder.
+#[derive(Default)]
+pub(crate) struct Recordings {
+    pub(crate) files: Vec<Recording>,
+    /// Processes without a recording, and why, in the words of [`layout::reason`].
+    pub(crate) missing: Vec<(u32, String)>,
+    /// Ended processes without a finding whose recordings were removed before the end.
+    pub(crate) removed: u64,
+}
+
+/// Recordings from which on those that tell nothing are removed before the end: a build may have a hundred thousand processes.
+const MANY: usize = 256;
+/// Between two looks for them.
+const INTERVAL: libc::timespec = libc::timespec { tv_sec: 0, tv_nsec: 500_000_000 };
+
 /// A folder that goes when this value does.
 struct Folder(PathBuf);
 
@@ -95,16 +110,42 @@ impl Folder {
         Ok(folder)
     }
 
-    /// The recordings, in the order in which they began.
-    fn recordings(&self) -> Result<Vec<Recording>, Failure> {
+    /// Removes the recordings of processes that have ended without a finding, if there are many: how many.
+    fn clean(&self, command: u32) -> u64 {
+        let names: Vec<_> = fs::read_dir(&self.0).into_iter().flatten().flatten().collect();
+        if names.len() < MANY || !is_alive(std::process::id()) {
+            return 0; // without /proc nobody knows who has ended
+        }
+        let mut removed = 0;
+        for entry in names {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let process = name.split_once('.').and_then(|(process, _)| process.parse().ok());
+            let ended = process.is_some_and(|process| process != command && !is_alive(process));
+            let found = ended.then(|| Recording::open(&entry.path()).ok().flatten()).flatten();
+            if found.is_some_and(|recording| recording.tells_nothing()) {
+                removed += u64::from(fs::remove_file(entry.path()).is_ok());
+            }
+        }
+        removed
+    }
+
+    /// The recordings, in the order in which they began, and the processes that say why they have none.
+    fn recordings(&self) -> Result<Recordings, Failure> {
         let entries = fs::read_dir(&self.0)
             .map_err(|error| Failure::new(format!("cannot read {}: {error}", self.0.display())))?;
-        let mut recordings = Vec::new();
+        let mut found = Recordings::default();
         for entry in entries.flatten() {
-            recordings.extend(Recording::open(&entry.path())?);
+            let name = entry.file_name().to_string_lossy().into_owned();
+            match name.split_once('.') {
+                Some((process, why)) if !why.starts_with(|c: char| c.is_ascii_digit()) => {
+                    found.missing.push((process.parse().unwrap_or(0), why.to_owned()));
+                }
+                _ => found.files.extend(Recording::open(&entry.path())?),
+            }
         }
-        recordings.sort_by_key(|recording| crate::recording::number(&recording.header().start));
-        Ok(recordings)
+        found.files.sort_by_key(|recording| crate::recording::number(&recording.header().start));
+        found.missing.sort_unstable();
+        Ok(found)
     }
 }
 
@@ -139,7 +180,7 @@ fn library(given: Option<&Path>, file: &str, option: &str) -> Result<PathBuf, Fa
 /// Runs the command to its end. `report` is called then, and at each SIGUSR1 before.
 pub(crate) fn run(
     options: &Options,
-    mut report: impl FnMut(&[Recording], End) -> Result<(), Failure>,
+    mut report: impl FnMut(&Recordings, End) -> Result<(), Failure>,
 ) -> Result<End, Failure> {
     let mut preload = library(options.tracer.as_deref(), TRACER, "--tracer")?.into_os_string();
     if options.protect {
@@ -157,6 +198,10 @@ pub(crate) fn run(
         if wanted {
             variable.push(OsStr::from_bytes(&[letter]));
         }
+    }
+    let status = fs::read("/proc/self/status").unwrap_or_default();
+    if let Some((_, filters @ 1..)) = layout::filters(&status) {
+        variable.push(filters.to_string());
     }
     variable.push(":");
     variable.push(&folder.0);
@@ -178,19 +223,27 @@ pub(crate) fn run(
     })?;
     let process = child.id();
     let pid = process as libc::pid_t;
+    let mut removed = 0;
     loop {
-        let Some((signal, from_terminal)) = signals.next() else { continue };
+        let Some((signal, from_terminal)) = signals.next() else {
+            if !options.all {
+                removed += folder.clean(process);
+            }
+            continue;
+        };
         match signal {
             libc::SIGCHLD => {
                 let mut status = 0;
                 // SAFETY: the kernel writes the status; nobody else waits for this child.
                 if unsafe { libc::waitpid(pid, &raw mut status, libc::WNOHANG) } == pid {
                     let end = End::Ended(process, ExitStatus::from_raw(status));
-                    report(&folder.recordings()?, end)?;
+                    report(&Recordings { removed, ..folder.recordings()? }, end)?;
                     return Ok(end);
                 }
             }
-            libc::SIGUSR1 => report(&folder.recordings()?, End::Running(process))?,
+            libc::SIGUSR1 => {
+                report(&Recordings { removed, ..folder.recordings()? }, End::Running(process))?;
+            }
             // The terminal has sent it to the command, too.
             libc::SIGINT | libc::SIGQUIT if from_terminal => {}
             // SAFETY: our child, which nobody has waited for.
@@ -225,12 +278,13 @@ impl Signals {
         }
     }
 
-    /// The next one, and whether the kernel sent it. `None`: interrupted.
+    /// The next one, and whether the kernel sent it. `None`: interrupted, or none for a while.
     fn next(&self) -> Option<(i32, bool)> {
         let mut about = mem::MaybeUninit::<libc::siginfo_t>::zeroed();
         // SAFETY: the kernel reads the set and writes the structure, of which zeros are a value.
-        let (signal, about) =
-            unsafe { (libc::sigwaitinfo(&raw const self.set, about.as_mut_ptr()), about.assume_init()) };
+        let (signal, about) = unsafe {
+            (libc::sigtimedwait(&raw const self.set, about.as_mut_ptr(), &INTERVAL), about.assume_init())
+        };
         (signal > 0).then_some((signal, about.si_code > 0))
     }
 }

@@ -46,6 +46,13 @@ impl Recording {
         Ok((number(&recording.file.header.magic) == layout::MAGIC).then_some(recording))
     }
 
+    /// True if this process is no news: no change beside threads, or that could not be judged.
+    pub(crate) fn tells_nothing(&self) -> bool {
+        let header = &self.file.header;
+        let counts = [&header.threaded, &header.direct, &header.uncounted, &header.under_filter];
+        counts.into_iter().all(|count| number(count) == 0)
+    }
+
     pub(crate) fn header(&self) -> &layout::Header {
         &self.file.header
     }

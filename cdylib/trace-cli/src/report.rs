@@ -1,6 +1,6 @@
 //! What the recordings say, as data: who changed the environment, who read it then, and whether that is a fault.
 
-use crate::launch::{self, End};
+use crate::launch::{self, End, Recordings};
 use crate::libc_version::{Libc, crashers};
 use crate::options::Options;
 use crate::recording::{Recording, number, small, text, words};
@@ -15,6 +15,10 @@ use std::path::Path;
 #[derive(Debug)]
 pub(crate) struct Report {
     pub(crate) processes: Vec<Process>,
+    /// Processes without a recording, and why, in the words of [`layout::reason`].
+    pub(crate) missing: Vec<(u32, String)>,
+    /// Ended processes without a finding of which no more is kept.
+    pub(crate) removed: u64,
     /// Report also what is no fault.
     pub(crate) all: bool,
     /// The calls went to the preload library.
@@ -48,6 +52,11 @@ pub(crate) struct Process {
     /// Changes of which only the number is known; reads of which the place is not known.
     pub(crate) changes_unrecorded: u64,
     pub(crate) reads_unrecorded: u64,
+    /// Changes at which the threads could not be counted, and those after a filter for system calls, of which no more is known.
+    pub(crate) uncounted: u64,
+    pub(crate) under_filter: u64,
+    /// An interpreter made changes that cannot be asked for its lines.
+    pub(crate) silent_interpreter: bool,
 }
 
 /// A stack that leads to changes.
@@ -94,6 +103,8 @@ pub(crate) struct Reader {
     /// Counted at the door of a function that reads inside libc.
     pub(crate) door: bool,
     pub(crate) stack: Vec<Frame>,
+    /// What `stack` is made from: 1 + the index of a copy, and the caller.
+    unwound: (u32, u64),
     pub(crate) threads: Vec<ReadingThread>,
 }
 
@@ -181,12 +192,8 @@ fn script_frames(text: &str) -> Vec<Frame> {
 }
 
 impl Report {
-    pub(crate) fn new(
-        recordings: &[Recording],
-        end: End,
-        options: &Options,
-        symbols: &mut Symbols,
-    ) -> Report {
+    pub(crate) fn new(found: &Recordings, end: End, options: &Options, symbols: &mut Symbols) -> Report {
+        let recordings = &found.files;
         let processes = recordings
             .iter()
             .enumerate()
@@ -196,7 +203,14 @@ impl Report {
                 process(recording, end, replaced, options, symbols)
             })
             .collect();
-        Report { processes, all: options.all, protected: options.protect, end }
+        Report {
+            processes,
+            missing: found.missing.clone(),
+            removed: found.removed,
+            all: options.all,
+            protected: options.protect,
+            end,
+        }
     }
 
     /// Changes while more than one thread lived that no rule allows, in all processes.
@@ -275,11 +289,20 @@ fn process(
         readers: Vec::new(),
         changes_unrecorded: 0,
         reads_unrecorded: number(&header.reads_without_site),
+        uncounted: number(&header.uncounted),
+        under_filter: number(&header.under_filter),
+        silent_interpreter: small(&header.silent_interpreter) != 0,
         libc,
     };
     changes(&mut process, recording, &mappings, options, symbols);
-    readers(&mut process, recording, &mappings, symbols);
+    readers(&mut process, recording, &mappings, options, symbols);
     process
+}
+
+/// True if also what is no fault will be shown. Otherwise its stacks are not looked at: reading the symbols of an interpreter takes longer
+/// than a short script.
+fn shows_all(options: &Options) -> bool {
+    options.all || options.json.is_some()
 }
 
 /// The events of each place of the recording, by 1 + its index.
@@ -327,8 +350,11 @@ fn changes(
         if changes == 0 || function >= layout::GETENV {
             continue;
         }
-        let mut stack =
-            unwind::stack(recording, mappings, symbols, small(&place.stack), number(&place.address));
+        let shown = number(&place.threaded) > 0 || function >= layout::ASSIGNED || shows_all(options);
+        let mut stack = match shown {
+            true => unwind::stack(recording, mappings, symbols, small(&place.stack), number(&place.address)),
+            false => Vec::new(),
+        };
         let script =
             recording.script(small(&place.script)).map(|text| script_frames(&text)).unwrap_or_default();
         if !script.is_empty() {
@@ -409,7 +435,13 @@ fn judge(place: &mut Place, libc: &Libc, options: &Options) {
     place.crashes = crashes.reduce(|a, b| Some(a? || b?)).flatten();
 }
 
-fn readers(process: &mut Process, recording: &Recording, mappings: &[Mapping], symbols: &mut Symbols) {
+fn readers(
+    process: &mut Process,
+    recording: &Recording,
+    mappings: &[Mapping],
+    options: &Options,
+    symbols: &mut Symbols,
+) {
     let header = recording.header();
     let (events, under_way) = (small(&header.events), small(&header.under_way) != 0);
     let changers: BTreeSet<u32> =
@@ -435,7 +467,8 @@ fn readers(process: &mut Process, recording: &Recording, mappings: &[Mapping], s
             Reader {
                 function: FUNCTIONS.get(function as usize).copied().unwrap_or("?"),
                 door: function >= layout::DOORS,
-                stack: unwind::stack(recording, mappings, symbols, stack, number(&site.address)),
+                stack: Vec::new(),
+                unwound: (stack, number(&site.address)),
                 threads: Vec::new(),
             }
         });
@@ -448,6 +481,10 @@ fn readers(process: &mut Process, recording: &Recording, mappings: &[Mapping], s
     }
     process.readers = readers.into_values().collect();
     for reader in &mut process.readers {
+        if reader.at_risk() || shows_all(options) {
+            let (stack, address) = reader.unwound;
+            reader.stack = unwind::stack(recording, mappings, symbols, stack, address);
+        }
         reader.threads.sort_by_key(|thread| (!thread.at_risk, thread.id));
     }
     process.readers.sort_by_key(|reader| {

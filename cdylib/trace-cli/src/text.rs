@@ -2,7 +2,7 @@
 
 use crate::report::{Place, Process, Reader, Report, culprit};
 use crate::symbols::Frame;
-use mtsafe_env_trace_layout::effect;
+use mtsafe_env_trace_layout::{File, effect, reason};
 use std::fmt::{self, Write};
 
 /// Frames of a stack, names, threads and places that are listed.
@@ -21,12 +21,13 @@ pub(crate) fn of(report: &Report) -> String {
 fn write(out: &mut String, report: &Report) -> fmt::Result {
     let command = report.end.process();
     let worth = |process: &&Process| {
-        report.all || process.id == command || process.faults() > 0 || process.threaded > 0
+        let unjudged = process.uncounted > 0 || process.under_filter > 0;
+        report.all || process.id == command || process.faults() > 0 || process.threaded > 0 || unjudged
     };
     for process in report.processes.iter().filter(worth) {
         one(out, process, report)?;
     }
-    let others = report.processes.iter().filter(|process| !worth(process)).count();
+    let others = report.processes.iter().filter(|process| !worth(process)).count() + report.removed as usize;
     if others > 0 {
         writeln!(
             out,
@@ -42,7 +43,13 @@ fn write(out: &mut String, report: &Report) -> fmt::Result {
              change. A thread with the memory of an ended one is counted as that one."
         )?;
     }
-    if report.processes.is_empty() {
+    for (process, why) in report.missing.iter().take(PLACES) {
+        writeln!(out, "== process {process} was not recorded: {}", reason_text(why))?;
+    }
+    if report.missing.len() > PLACES {
+        writeln!(out, "== and {} more (all are in the JSON)", report.missing.len() - PLACES)?;
+    }
+    if report.processes.is_empty() && report.missing.is_empty() {
         writeln!(
             out,
             "== nothing was recorded: a static or set-user-ID program, one that does not use these functions, or one \
@@ -52,12 +59,29 @@ fn write(out: &mut String, report: &Report) -> fmt::Result {
     Ok(())
 }
 
+fn reason_text(why: &str) -> String {
+    match why {
+        reason::FILTER => {
+            "it runs under a filter for system calls (seccomp) that may kill it for the tracer's".into()
+        }
+        reason::SIZE => {
+            format!("it may not make files of {} MiB (ulimit -f)", size_of::<File>().div_ceil(1 << 20))
+        }
+        reason::FILE => "it could make no file (out of descriptors?)".into(),
+        reason::ROOM => "the file system of the recordings is full".into(),
+        reason::MEMORY => {
+            format!("it has no {} MiB of address space left (ulimit -v)", size_of::<File>().div_ceil(1 << 20))
+        }
+        other => other.into(),
+    }
+}
+
 /// One line: is there a fault?
 pub(crate) fn verdict(process: &Process) -> String {
     let mut line = if process.threaded == 0 {
         format!(
             "no change while more than one thread lived; {} by one thread alone",
-            changes(process.changes)
+            changes(process.changes.saturating_sub(process.uncounted))
         )
     } else {
         let alive = if process.most_threads > 1 {
@@ -121,6 +145,26 @@ fn one(out: &mut String, process: &Process, report: &Report) -> fmt::Result {
         places(out, "changes while one thread was alone", &process.alone, false)?;
         let others: Vec<_> = process.readers.iter().filter(|reader| !reader.at_risk()).collect();
         readers(out, "other readers", &others)?;
+    }
+    if process.silent_interpreter {
+        writeln!(
+            out,
+            "\n   the lines of the Python program are missing: its interpreter cannot be asked for them (3.6 to 3.13 can, with its lock)"
+        )?;
+    }
+    if process.uncounted > 0 {
+        writeln!(
+            out,
+            "\n   {} while the threads could not be counted (no /proc): not judged",
+            changes(process.uncounted)
+        )?;
+    }
+    if process.under_filter > 0 {
+        writeln!(
+            out,
+            "\n   {} after the program had limited its system calls (seccomp): only counted, not judged",
+            changes(process.under_filter)
+        )?;
     }
     if process.changes_unrecorded > 0 {
         writeln!(

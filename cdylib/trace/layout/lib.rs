@@ -24,13 +24,28 @@ use core::mem::size_of;
 use core::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64};
 
 /// First word of a file. The last digit is the version of this layout.
-pub const MAGIC: u64 = u64::from_le_bytes(*b"mtstrac1");
+pub const MAGIC: u64 = u64::from_le_bytes(*b"mtstrac2");
 /// Name of the variable that tells the library what to do: options, a colon, the folder for the files.
 pub const VARIABLE: &str = "MTSAFE_ENV_TRACE";
 /// Option in [`VARIABLE`]: record values, too.
 pub const OPTION_VALUES: u8 = b'v';
 /// Option in [`VARIABLE`]: stop at the first change while more than one thread lives.
 pub const OPTION_FIRST: u8 = b'f';
+// Digits among the options: how many filters for system calls the front end is under (`Seccomp_filters` in `/proc/self/status`).
+
+/// Endings of the names of entries that say why a process has no file: its id, a dot, and one of these.
+pub mod reason {
+    /// A filter for system calls is in force that the front end is not under.
+    pub const FILTER: &str = "filter";
+    /// The process may not make files of this size.
+    pub const SIZE: &str = "size";
+    /// No file could be made.
+    pub const FILE: &str = "file";
+    /// The file system has no room.
+    pub const ROOM: &str = "room";
+    /// The process has no room for the mapping.
+    pub const MEMORY: &str = "memory";
+}
 
 /// Pairs of a call site and a thread.
 pub const SITES: usize = 4096;
@@ -117,6 +132,12 @@ pub struct Header {
     pub threads_then: AtomicU32,
     /// A live thread other than the one that asked last: likely to be one still.
     pub other_thread: AtomicU32,
+    /// 1 if an interpreter of scripts made changes, and there is no way to ask it for its lines.
+    pub silent_interpreter: AtomicU32,
+    /// Changes at which the threads could not be counted.
+    pub uncounted: AtomicU64,
+    /// Changes after the process had a filter for system calls, of which no more is known.
+    pub under_filter: AtomicU64,
 
     /// Arguments of the process, each followed by a zero, cut.
     pub command: Text<512>,
@@ -282,7 +303,7 @@ pub mod effect {
 /// The functions that are seen, by the number that [`Site`], [`Place`] and [`Change`] have for them: those that change the
 /// environment, the two ways to change it without one, the two that answer, and those of libc that read it inside, where nobody can
 /// look, and so are counted at their door.
-pub const FUNCTIONS: [&str; 28] = [
+pub const FUNCTIONS: [&str; 30] = [
     "setenv",
     "putenv",
     "unsetenv",
@@ -311,6 +332,8 @@ pub const FUNCTIONS: [&str; 28] = [
     "system",
     "popen",
     "tempnam",
+    "prctl",
+    "syscall",
 ];
 /// Number of `setenv`.
 pub const SETENV: u32 = 0;
@@ -330,6 +353,21 @@ pub const GETENV: u32 = 6;
 pub const SECURE_GETENV: u32 = 7;
 /// The first that is counted at its door.
 pub const DOORS: u32 = 8;
+/// The first of those that are watched for filters of system calls, and not counted.
+pub const FILTERS: u32 = 28;
+
+/// What `/proc/self/status` says of the process: its id, and the filters for system calls that it is under; before Linux 5.9, whether
+/// there are any.
+pub fn filters(status: &[u8]) -> Option<(u32, u32)> {
+    let value = |name: &[u8]| {
+        let mut lines = status.split(|&byte| byte == b'\n');
+        let text = lines.find_map(|line| line.strip_prefix(name))?.trim_ascii();
+        text.iter().try_fold(0, |all: u32, byte| {
+            byte.is_ascii_digit().then(|| all.wrapping_mul(10).wrapping_add(u32::from(byte - b'0')))
+        })
+    };
+    Some((value(b"Pid:")?, value(b"Seccomp_filters:").or_else(|| value(b"Seccomp:"))?))
+}
 
 /// The whole file. Sparse: what is not used takes no room.
 #[repr(C)]

@@ -3,12 +3,14 @@
 //! Those that change or answer call their hook, which calls the definition behind; the others, whose arguments are none of our
 //! business, are counted and jumped to, with every argument register as it was.
 
-use crate::file::file;
+use crate::file::{self, file};
 use crate::frame::Frame;
 use crate::record::{Asked, behind, change, read};
+use crate::sys;
 use core::arch::naked_asm;
-use core::ffi::{c_char, c_int};
+use core::ffi::{CStr, c_char, c_int};
 use core::ptr;
+use core::sync::atomic::Ordering;
 use mtsafe_env_trace_layout as layout;
 
 type Get = unsafe extern "C" fn(*const c_char) -> *mut c_char;
@@ -18,14 +20,37 @@ type Clear = unsafe extern "C" fn() -> c_int;
 
 const FAILED: c_int = -1;
 
+/// What `getenv` answers while libc's is not known: before libc is there, when there is no environment, either; and to whoever is
+/// asked where libc's is.
+///
+/// # Safety
+/// - `name` is a string, and nobody changes the environment meanwhile: there is one thread so early.
+#[cold]
+unsafe fn early(name: *const c_char) -> *mut c_char {
+    // Relaxed: as the promise says.
+    let mut slot = crate::environ().map_or(ptr::null_mut(), |environ| environ.load(Ordering::Relaxed));
+    // SAFETY: the caller's promise; the list ends in a null.
+    unsafe {
+        let name = CStr::from_ptr(name).to_bytes();
+        while !slot.is_null() && !(*slot).is_null() {
+            let entry = CStr::from_ptr((*slot).cast()).to_bytes();
+            if let Some([b'=', value @ ..]) = entry.strip_prefix(name) {
+                return value.as_ptr().cast::<c_char>().cast_mut();
+            }
+            slot = slot.add(1);
+        }
+    }
+    ptr::null_mut()
+}
+
 /// # Safety
 /// - `frame` is what the entry point saved; the rest is C's contract.
 unsafe extern "C" fn hook_getenv(name: *const c_char, frame: &Frame) -> *mut c_char {
     if let Some(file) = file() {
         read(file, frame, layout::GETENV);
     }
-    // SAFETY: the type is getenv's; the caller's promise. Without libc there is no environment.
-    unsafe { behind::<Get>(layout::GETENV).map_or(ptr::null_mut(), |getenv| getenv(name)) }
+    // SAFETY: the type is getenv's; the caller's promise.
+    unsafe { behind::<Get>(layout::GETENV).map_or_else(|| early(name), |getenv| getenv(name)) }
 }
 
 /// # Safety
@@ -35,7 +60,7 @@ unsafe extern "C" fn hook_secure_getenv(name: *const c_char, frame: &Frame) -> *
         read(file, frame, layout::SECURE_GETENV);
     }
     // SAFETY: as above. A process that the kernel marks as privileged preloads nothing from a path.
-    unsafe { behind::<Get>(layout::SECURE_GETENV).map_or(ptr::null_mut(), |getenv| getenv(name)) }
+    unsafe { behind::<Get>(layout::SECURE_GETENV).map_or_else(|| early(name), |getenv| getenv(name)) }
 }
 
 /// # Safety
@@ -106,6 +131,34 @@ extern "C" fn hook_door(frame: &Frame, function: u32) -> usize {
     crate::next::next(function).unwrap_or(0)
 }
 
+/// An argument register as a door has saved it below its frame.
+fn argument(frame: &Frame, index: usize) -> usize {
+    let words = core::ptr::from_ref(frame).cast::<usize>();
+    let below = if cfg!(target_arch = "x86_64") { 1 + index } else { 10 - index };
+    // SAFETY: `door!` keeps them there: on x86-64 rdi next to the frame and the others below, on aarch64 x0 80 bytes below it.
+    unsafe { *words.sub(below) }
+}
+
+/// Notices that the program limits its own system calls, and says where to go on.
+extern "C" fn hook_filter(frame: &Frame, function: u32) -> usize {
+    let prctl = function == layout::FILTERS;
+    let first = argument(frame, 0);
+    // A filter that is null asks whether there are filters.
+    let (strict, filter) = match prctl {
+        true => (first == libc::PR_SET_SECCOMP as usize, argument(frame, 2) != 0 || argument(frame, 1) == 1),
+        false => (
+            first == libc::SYS_seccomp as usize && argument(frame, 1) <= 1,
+            argument(frame, 3) != 0 || argument(frame, 1) == 0,
+        ),
+    };
+    if strict && filter {
+        file(); // as long as one can be made
+        file::be_silent();
+    }
+    let early = if prctl { sys::raw_prctl as *const () } else { sys::raw as *const () };
+    crate::next::next(function).unwrap_or(early.addr())
+}
+
 /// Saves a `Frame` and calls `hook` with its address behind the arguments.
 #[cfg(target_arch = "x86_64")]
 macro_rules! entry {
@@ -142,10 +195,10 @@ macro_rules! entry {
     };
 }
 
-/// Saves a `Frame` and the argument registers, calls `hook_door`, and goes on where it says.
+/// Saves a `Frame` and the argument registers, calls the hook, and goes on where it says.
 #[cfg(target_arch = "x86_64")]
 macro_rules! door {
-    ($($function:literal $name:ident)*) => {$(
+    ($hook:ident: $($function:literal $name:ident)*) => {$(
         const _: () = assert!(is_name($function, stringify!($name)));
         #[unsafe(naked)]
         #[unsafe(no_mangle)]
@@ -181,11 +234,13 @@ macro_rules! door {
                 ".cfi_adjust_cfa_offset -104",
                 "test rax, rax",
                 "jz 2f",
-                "jmp rax",
+                "mov r11, rax",
+                "xor eax, eax", // no vector registers for a function with variable arguments
+                "jmp r11",
                 "2: ret", // rax is 0
                 ".cfi_endproc",
                 function = const $function,
-                hook = sym hook_door,
+                hook = sym $hook,
             )
         }
     )*};
@@ -220,10 +275,10 @@ macro_rules! entry {
     };
 }
 
-/// Saves a `Frame` and the argument registers, calls `hook_door`, and goes on where it says.
+/// Saves a `Frame` and the argument registers, calls the hook, and goes on where it says.
 #[cfg(target_arch = "aarch64")]
 macro_rules! door {
-    ($($function:literal $name:ident)*) => {$(
+    ($hook:ident: $($function:literal $name:ident)*) => {$(
         const _: () = assert!(is_name($function, stringify!($name)));
         #[unsafe(naked)]
         #[unsafe(no_mangle)]
@@ -262,7 +317,7 @@ macro_rules! door {
                 "ret",
                 ".cfi_endproc",
                 function = const $function,
-                hook = sym hook_door,
+                hook = sym $hook,
             )
         }
     )*};
@@ -301,7 +356,10 @@ mod entries {
 }
 
 door! {
+    hook_door:
     8 tzset 9 localtime 10 localtime_r 11 mktime 12 strftime 13 setlocale 14 newlocale 15 getaddrinfo 16 gethostbyname
     17 gethostbyname_r 18 iconv_open 19 catopen 20 gettext 21 dgettext 22 dcgettext 23 execv 24 execvp 25 system 26 popen
     27 tempnam
 }
+
+door! { hook_filter: 28 prctl 29 syscall }

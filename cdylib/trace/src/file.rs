@@ -5,7 +5,7 @@ use core::ffi::CStr;
 use core::mem::offset_of;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering};
-use mtsafe_env_trace_layout::{self as layout, File, VARIABLE};
+use mtsafe_env_trace_layout::{self as layout, File, VARIABLE, reason};
 
 // What is asked for, from the variable. Written once, or twice with the same bytes.
 static KNOWN: AtomicU32 = AtomicU32::new(UNREAD);
@@ -14,6 +14,10 @@ const PASSIVE: u32 = 1;
 const ACTIVE: u32 = 2;
 static VALUES: AtomicU8 = AtomicU8::new(0);
 static FIRST: AtomicU8 = AtomicU8::new(0);
+/// Filters for system calls that the front end is under.
+static FILTERS: AtomicU32 = AtomicU32::new(0);
+/// 1: the process has limited its system calls, and any that we made could kill it.
+static SILENT: AtomicU8 = AtomicU8::new(0);
 /// The folder, zeros behind it.
 static FOLDER: [AtomicU8; 400] = [const { AtomicU8::new(0) }; _];
 
@@ -27,6 +31,19 @@ pub(crate) fn with_values() -> bool {
 pub(crate) fn stop_at_first() -> bool {
     // Relaxed: as above.
     FIRST.load(Ordering::Relaxed) != 0
+}
+
+/// True if no system call may be made.
+#[inline(always)]
+pub(crate) fn is_silent() -> bool {
+    // Relaxed: a filter holds for the thread that sets it, and others only after they have met it.
+    SILENT.load(Ordering::Relaxed) != 0
+}
+
+/// The process is about to limit its system calls: no more of ours. What can be counted without is counted.
+pub(crate) fn be_silent() {
+    // Relaxed: as above.
+    SILENT.store(1, Ordering::Relaxed);
 }
 
 /// Reads the variable, if nobody has. True if there is something to do.
@@ -60,6 +77,11 @@ pub(crate) fn configure() -> bool {
                 // Relaxed: Release [known] below.
                 VALUES.store(options.contains(&layout::OPTION_VALUES).into(), Ordering::Relaxed);
                 FIRST.store(options.contains(&layout::OPTION_FIRST).into(), Ordering::Relaxed);
+                let number = |all: u32, &byte: &u8| match byte {
+                    b'0'..=b'9' => all.wrapping_mul(10).wrapping_add(u32::from(byte - b'0')),
+                    _ => all,
+                };
+                FILTERS.store(options.iter().fold(0, number), Ordering::Relaxed);
                 put(&FOLDER, folder);
                 known = ACTIVE;
             }
@@ -122,7 +144,7 @@ pub(crate) fn existing() -> Option<&'static File> {
 
 #[cold]
 fn attach() -> Option<&'static File> {
-    if !configure() {
+    if is_silent() || !configure() {
         return None;
     }
     let own = own()?;
@@ -167,10 +189,56 @@ fn attach() -> Option<&'static File> {
 
 /// Before `main`: asks what to do, and remembers the process.
 pub(crate) fn prepare() {
-    if let Some(own) = configure().then(own).flatten() {
+    if !configure() {
+        return;
+    }
+    // By calls that the dynamic linker has made just now.
+    if let Some((process, filters)) = filters()
+        // Relaxed: stored by `configure`.
+        && filters > FILTERS.load(Ordering::Relaxed)
+    {
+        be_silent();
+        let marker = sys::open(path_of(process, reason::FILTER).as_c(), libc::O_RDWR | libc::O_CREAT);
+        if marker >= 0 {
+            sys::close(marker);
+        }
+        return;
+    }
+    if let Some(own) = own() {
         // Relaxed: nobody else yet.
         own.process.store(sys::process_id(), Ordering::Relaxed);
     }
+}
+
+/// This process, and the filters for system calls that it is under; before Linux 5.9 whether there are any.
+fn filters() -> Option<(u32, u32)> {
+    let status = sys::open(c"/proc/self/status", libc::O_RDONLY);
+    if status < 0 {
+        return None;
+    }
+    let mut text = [0; 4096];
+    let length = sys::read(status, &mut text).clamp(0, 4096).cast_unsigned();
+    sys::close(status);
+    layout::filters(&text[..length])
+}
+
+/// A path in the folder: the process, a dot, the rest.
+fn path_of(process: u32, rest: &str) -> Path<480> {
+    let mut path = Path::new();
+    for byte in &FOLDER {
+        // Relaxed: Acquire [known] in `configure`.
+        match byte.load(Ordering::Relaxed) {
+            0 => break,
+            byte => path.push(&[byte]),
+        };
+    }
+    path.push(b"/").push_number(process).push(b".").push(rest.as_bytes());
+    path
+}
+
+/// Says why there is no file, for the front end to tell.
+fn give_up(process: u32, why: &str) {
+    sys::make_directory(path_of(process, why).as_c());
 }
 
 fn own() -> Option<&'static Own> {
@@ -236,6 +304,15 @@ impl<const N: usize> Path<N> {
         self.push(digits(number.into(), &mut [0; 20]))
     }
 
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    /// Bytes that still fit.
+    pub(crate) fn room(&self) -> usize {
+        N - 1 - self.length
+    }
+
     pub(crate) fn as_c(&self) -> &CStr {
         CStr::from_bytes_until_nul(&self.bytes).unwrap_or_default()
     }
@@ -247,22 +324,25 @@ const MODULES_STEP: usize = 128;
 
 fn make(process: u32) -> Option<&'static File> {
     let start = sys::now();
-    let mut path = Path::<480>::new();
-    for byte in &FOLDER {
-        // Relaxed: Acquire [known] in `configure`.
-        match byte.load(Ordering::Relaxed) {
-            0 => break,
-            byte => path.push(&[byte]),
-        };
+    if sys::size_limit() < size_of::<File>() as u64 {
+        give_up(process, reason::SIZE);
+        return None;
     }
-    path.push(b"/").push_number(process).push(b".").push_number(start);
+    let mut path = path_of(process, "");
+    path.push_number(start);
     let on_disk = sys::open(path.as_c(), libc::O_RDWR | libc::O_CREAT | libc::O_EXCL);
     if on_disk < 0 {
+        give_up(process, reason::FILE);
         return None;
     }
     let mut at = 0;
     if sys::set_length(on_disk, size_of::<File>()) && sys::promise(on_disk, 0, EAGER) {
         at = sys::map(Some(on_disk), size_of::<File>());
+        if at == 0 {
+            give_up(process, reason::MEMORY);
+        }
+    } else {
+        give_up(process, reason::ROOM);
     }
     sys::close(on_disk);
     // SAFETY: null, or a new mapping of that size; zeros are a `File`.
@@ -317,11 +397,9 @@ pub(crate) fn take(file: &File, part: Part) -> Option<usize> {
             (&header.next_module, layout::MODULES, MODULES_STEP, at, size_of::<Module>())
         }
         Part::Changes => {
-            (&header.next_change, layout::CHANGES, 256, offset_of!(File, changes), size_of::<Change>())
+            (&header.next_change, layout::CHANGES, 64, offset_of!(File, changes), size_of::<Change>())
         }
-        Part::Stacks => {
-            (&header.next_stack, layout::STACKS, 16, offset_of!(File, stacks), size_of::<Stack>())
-        }
+        Part::Stacks => (&header.next_stack, layout::STACKS, 4, offset_of!(File, stacks), size_of::<Stack>()),
         Part::Scripts => {
             (&header.next_script, layout::SCRIPTS, 16, offset_of!(File, scripts), size_of::<Script>())
         }
@@ -338,12 +416,19 @@ pub(crate) fn take(file: &File, part: Part) -> Option<usize> {
     // Relaxed: the promise is the kernel's, not ours.
     if index >= reserved.load(Ordering::Relaxed) as usize {
         let from = index - index % step;
-        let mut promised = false;
+        let bytes = (size_of::<File>() - offset - from * size).min(step * size);
+        // Without a descriptor first, which the program may have run out of, and wherever its root and its user are now.
+        let begin = core::ptr::from_ref(file).addr() + offset + from * size;
+        let page = begin - begin % PAGE;
+        let mut promised = sys::populate(page, (begin + bytes).next_multiple_of(PAGE) - page);
         with_path(file, |path| {
+            if promised {
+                return; // since Linux 5.14
+            }
             // No descriptor is kept: the program may count or close them.
             let on_disk = sys::open(path, libc::O_RDWR);
             if on_disk >= 0 {
-                promised = sys::promise(on_disk, offset + from * size, step * size);
+                promised = sys::promise(on_disk, offset + from * size, bytes);
                 sys::close(on_disk);
             }
         });

@@ -34,8 +34,18 @@ fn find(index: usize) -> Option<usize> {
     Some(NEXT[index].load(Ordering::Relaxed)).filter(|&at| at > MISSING)
 }
 
+/// The thread that looks for them, or 0.
+static LOOKING: AtomicUsize = AtomicUsize::new(0);
+
 /// Looks for all of them. Twice does no harm.
 pub(crate) fn find_all() {
+    let this = crate::frame::thread_word();
+    // Relaxed: only this thread's own value matters. A `dl_iterate_phdr` that another library puts before libc's may call us
+    // (fakechroot's reads the environment): then there is no answer yet.
+    if LOOKING.load(Ordering::Relaxed) == this {
+        return;
+    }
+    LOOKING.store(this, Ordering::Relaxed);
     let mut search = Search { behind_us: false, found: [0; NEXT.len()] };
     // SAFETY: `object` is called with what the dynamic linker knows, and `search` lives longer.
     unsafe { dl_iterate_phdr(Some(object), (&raw mut search).cast()) };
@@ -43,6 +53,7 @@ pub(crate) fn find_all() {
         // Relaxed: see `next`.
         next.store(if found == 0 { MISSING } else { found }, Ordering::Relaxed);
     }
+    LOOKING.store(0, Ordering::Relaxed);
 }
 
 #[link(name = "c")]
@@ -53,7 +64,7 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
-/// Addresses of these functions in the first object that defines all of them. For functions that only some programs have.
+/// Addresses of these functions and variables in the first object that defines all of them. For those that only some programs have.
 pub(crate) fn find_in_one<const N: usize>(names: [&[&'static str]; N]) -> Option<[usize; N]> {
     struct One<'a, const N: usize> {
         names: [&'a [&'static str]; N],
@@ -144,6 +155,7 @@ const DT_GNU_HASH: u64 = 0x6fff_fef5;
 const DT_VERSYM: u64 = 0x6fff_fff0;
 /// Bit of a version index: not the default version of the name.
 const HIDDEN: u16 = 0x8000;
+const STT_OBJECT: u8 = 1;
 const STT_FUNC: u8 = 2;
 
 impl Symbols {
@@ -235,7 +247,7 @@ impl Symbols {
         }
     }
 
-    /// The address of the symbol with this index if it is a function of this name.
+    /// The address of the symbol with this index if it is a function or variable of this name.
     ///
     /// # Safety
     /// - the index is one from the hash table.
@@ -244,10 +256,11 @@ impl Symbols {
         unsafe {
             let symbol = &*self.symbols.add(index);
             let hidden = !self.versions.is_null() && *self.versions.add(index) & HIDDEN != 0;
-            let function = symbol.st_info & 0xf == STT_FUNC && symbol.st_shndx != 0;
+            // Variables, for `find_in_one`: no library has one with the name of a function of libc.
+            let kind = matches!(symbol.st_info & 0xf, STT_FUNC | STT_OBJECT) && symbol.st_shndx != 0;
             let same =
                 || CStr::from_ptr(self.names.add(symbol.st_name as usize)).to_bytes() == name.as_bytes();
-            (function && !hidden && same()).then(|| self.base + symbol.st_value as usize)
+            (kind && !hidden && same()).then(|| self.base + symbol.st_value as usize)
         }
     }
 }

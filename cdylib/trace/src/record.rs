@@ -56,6 +56,9 @@ pub(crate) fn read(file: &File, frame: &Frame, function: u32) {
 /// Takes a free site. False if it belongs to somebody else.
 #[cold]
 fn begin(file: &File, site: &Site, key: u64, frame: &Frame, function: u32) -> bool {
+    if file::is_silent() {
+        return false;
+    }
     // Relaxed: see the layout's documentation.
     if let Err(theirs) = site.key.compare_exchange(0, key, Ordering::Relaxed, Ordering::Relaxed) {
         return theirs == key;
@@ -222,6 +225,11 @@ unsafe fn text<'a>(string: *const c_char) -> Option<&'a [u8]> {
 /// A change: recorded, made by `make`, and its result recorded.
 pub(crate) fn change(file: &File, frame: &Frame, asked: &Asked<'_>, make: impl FnOnce() -> c_int) -> c_int {
     let header = &file.header;
+    if file::is_silent() {
+        // Relaxed: a count.
+        header.under_filter.fetch_add(1, Ordering::Relaxed);
+        return make();
+    }
     let thread = sys::thread_id();
     // AcqRel: who finds nothing under way sees what the last one remembered.
     let alone = header.under_way.fetch_add(1, Ordering::AcqRel) == 0;
@@ -280,6 +288,7 @@ fn note<'a>(
         count(at, threads, beside);
     }
     if asked.function < layout::ASSIGNED {
+        header.uncounted.fetch_add((threads == 0).into(), Ordering::Relaxed);
         header.changes.fetch_add(1, Ordering::Relaxed);
         header.threaded.fetch_add(beside.into(), Ordering::Relaxed);
         header.most_threads.fetch_max(threads, Ordering::Relaxed);
@@ -330,6 +339,9 @@ fn direct(file: &File, frame: &Frame, now: &list::Found, threads: u32, thread: u
 /// A read has found another list than the last change left.
 #[cold]
 fn assigned(file: &File, frame: &Frame) {
+    if file::is_silent() {
+        return;
+    }
     let thread = sys::thread_id();
     let found = list::look(thread, None, false);
     // A change may have begun meanwhile.
@@ -358,7 +370,7 @@ fn stop() {
 pub(crate) fn exit() {
     let Some(file) = file::existing() else { return };
     // Relaxed: see the layout's documentation.
-    if file.header.stale.load(Ordering::Relaxed) != 0 {
+    if file.header.stale.load(Ordering::Relaxed) != 0 && !file::is_silent() {
         modules::scan(file, sys::now());
     }
     file.header.exited.store(1, Ordering::Relaxed);

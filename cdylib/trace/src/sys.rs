@@ -1,7 +1,7 @@
 //! System calls without libc: they leave `errno` alone, and nobody's wrapper is called.
 
 use core::arch::asm;
-use core::ffi::{CStr, c_long};
+use core::ffi::{CStr, c_int, c_long};
 
 /// What the kernel answers: a value, or an `errno` negated.
 pub(crate) type Answer = isize;
@@ -82,6 +82,53 @@ pub(crate) fn set_length(file: Answer, bytes: usize) -> bool {
 pub(crate) fn promise(file: Answer, offset: usize, bytes: usize) -> bool {
     // SAFETY: a file of ours; its content stays.
     unsafe { call(libc::SYS_fallocate, [file.cast_unsigned(), 0, offset, bytes, 0, 0]) == 0 }
+}
+
+/// True if these bytes of a shared mapping have room of their own now, so that touching them cannot fail.
+pub(crate) fn populate(at: usize, bytes: usize) -> bool {
+    // SAFETY: a mapping of ours; its content stays.
+    unsafe { call(libc::SYS_madvise, [at, bytes, libc::MADV_POPULATE_WRITE as usize, 0, 0, 0]) == 0 }
+}
+
+/// Bytes that a file of this process may have. A write behind them would raise a signal that kills.
+pub(crate) fn size_limit() -> u64 {
+    let mut limit = [u64::MAX; 2];
+    let resource = libc::RLIMIT_FSIZE as usize;
+    // SAFETY: the kernel writes the two words.
+    unsafe { call(libc::SYS_prlimit64, [0, resource, 0, limit.as_mut_ptr().addr(), 0, 0]) };
+    limit[0]
+}
+
+/// Makes a directory.
+pub(crate) fn make_directory(path: &CStr) {
+    // SAFETY: the kernel reads the path.
+    unsafe { call(libc::SYS_mkdirat, [HERE, path.as_ptr().addr(), 0o700, 0, 0, 0]) };
+}
+
+/// `syscall`, where libc's cannot be called yet. Without `errno`, which belongs to libc.
+///
+/// # Safety
+/// - as for the system call.
+pub(crate) unsafe extern "C" fn raw(
+    number: c_long,
+    a: usize,
+    b: usize,
+    c: usize,
+    d: usize,
+    e: usize,
+) -> c_long {
+    // SAFETY: the caller's promise. A sixth argument is not passed on: no call that is made so early has one.
+    let answer = unsafe { call(number, [a, b, c, d, e, 0]) };
+    if (-4095..0).contains(&answer) { -1 } else { answer as c_long }
+}
+
+/// `prctl`, likewise.
+///
+/// # Safety
+/// - as for the system call.
+pub(crate) unsafe extern "C" fn raw_prctl(a: usize, b: usize, c: usize, d: usize, e: usize) -> c_int {
+    // SAFETY: the caller's promise.
+    unsafe { raw(libc::SYS_prctl, a, b, c, d, e) as c_int }
 }
 
 /// New memory: of the file, shared, or anonymous and private (`None`). Zero: the kernel refuses.

@@ -77,7 +77,8 @@ fn lives(process: u32, thread: u32) -> bool {
     path.push(b"/proc/").push_number(process).push(b"/task/").push_number(thread).push(b"/stat");
     let stat = sys::open(path.as_c(), libc::O_RDONLY);
     if stat < 0 {
-        return false;
+        // Gone; any other answer (no descriptor left, not allowed) says nothing against it.
+        return ![-libc::ENOENT as isize, -libc::ESRCH as isize].contains(&stat);
     }
     let mut text = [0; 256];
     let length = sys::read(stat, &mut text).clamp(0, 256) as usize;
