@@ -253,7 +253,7 @@ MEANING = [
     ("store.rs", "only one duplicate is removed", "if ptr::eq(first.slot, last.slot) { Found::default() } else { list.find(key) }", "Found::default()", ""),
     ("store.rs", "the first one moves behind its own duplicate", "Some(twin) => list.remove(twin, key.hash)?,", "Some(_) => break,", ""),
     ("store.rs", "a change counts though the head is elsewhere", "if list.is_live() { Ok(()) } else { Err(Stop::Moved) }", "{ let _ = list; Ok(()) }", ""),
-    ("batch.rs", "a read beside a batch counts", "(self.batch.0.load(Ordering::Relaxed) == before).then_some(found)", "{ let _ = before; Some(found) }", ""),
+    ("batches.rs", "a read beside a batch counts", "(self.0.load(Ordering::Relaxed) == before).then_some(found)", "{ let _ = before; Some(found) }", ""),
     ("batch.rs", "a batch is not counted", "self.batch.begin();\n            let", "let", ""),
     ("batch.rs", "a batch of what holds already is published", "if !self.apply(&mut plan, changes)? {", "if !self.apply(&mut plan, changes)? && false {", ""),
     ("batch.rs", "a batch does not ask what is known", "Some(i) if plan.get(i) == (string, hint) => continue,", "Some(i) if plan.get(i).0 == string => continue,", ""),

@@ -8,7 +8,7 @@
 //! are published. They are the ordinary moves, as in [`adopt`](crate::adopt), so it finds every variable that nobody touches.
 //! But it may return a value that is not published yet, and its next read, which starts at the head, the old one.
 //! Readers leave no trace by which a writer could wait for them, and slots that are never used again cost memory without end: a
-//! reader that looks at nothing but the list cannot have both. So [`Store::get`] compares a count of batches before and after:
+//! reader that looks at nothing but the list cannot have both. So [`Store::get`] compares a count of [`batches`](crate::batches) before and after:
 //! 1. The count did not move. Then no edit of a batch that was found began after the first look. And none began before:
 //!    who sees a batch counted sees that array left (`[batch]`), so loads a later head, and enters the array only once it is published.
 //! 2. It moved. The read starts over. As each new start means another batch, this is lock-free, and wait-free without batches.
@@ -16,11 +16,6 @@
 //! A walk of `environ` in C, and C's `getenv`, do not look twice. For them each variable is as safe as ever, a batch is still
 //! published by one store, and a walk that starts after it sees all of it. What they lose is only this: one that was
 //! suspended in a single walk since before the last batch may take a value from the next one a moment early.
-//!
-//! # Pairs
-//! | tag | Release in | Acquire in | what becomes visible |
-//! |---|---|---|---|
-//! | `[batch]` | `Batches::begin` | `Store::undisturbed` | the move of the head away from that array |
 
 use crate::entry::{self, Key, Name};
 use crate::error::{Error, Stop};
@@ -28,32 +23,10 @@ use crate::hints::Hint;
 use crate::plan::Plan;
 use crate::slot::Head;
 use crate::store::{Store, Where};
-use crate::sync::{AtomicUsize, Ordering, const_new};
 use core::ffi::c_char;
 
 /// One change of a batch: a name, and the value to set, or `None` to remove the variable.
 pub type Change<'a> = (&'a [u8], Option<&'a [u8]>);
-
-/// Batches begun, and what else a single look may miss a variable beside; zero at first.
-#[derive(Debug)]
-pub(crate) struct Batches(AtomicUsize);
-
-const_new! {
-    Batches,
-    pub(crate) fn new() -> Batches {
-        Batches(AtomicUsize::new(0))
-    }
-}
-
-impl Batches {
-    /// Counts a batch, before its first edit; or a change that moves entries down, in a list of the program's own. Under the update lock.
-    pub(crate) fn begin(&self) {
-        // Relaxed: only the lock's holders store it, so that load and store need not be one step.
-        let begun = self.0.load(Ordering::Relaxed);
-        // Release [batch]: pairs with Acquire in `Store::undisturbed`. Without it loom `a_batch_is_seen_once_it_is_published` fails.
-        self.0.store(begun.wrapping_add(1), Ordering::Release);
-    }
-}
 
 impl Store {
     /// The value of the first entry named `name`, from before or after each whole batch. MT-Safe, AS-Safe, lock-free: a read as
@@ -65,21 +38,10 @@ impl Store {
     pub unsafe fn get<N: Name>(&self, head: &Head, name: N) -> Option<*const c_char> {
         loop {
             // SAFETY: the caller's promise.
-            if let Some(value) = self.undisturbed(|| unsafe { self.value(head, name) }) {
+            if let Some(value) = self.batch.undisturbed(|| unsafe { self.value(head, name) }) {
                 return value;
             }
         }
-    }
-
-    /// What `look` gives, if no batch began meanwhile, so that it did not see the edits of one that is not published, nor passed over an
-    /// entry that moved down.
-    #[inline]
-    pub(crate) fn undisturbed<T>(&self, look: impl FnOnce() -> T) -> Option<T> {
-        // Acquire [batch]: pairs with Release in `begin`. Without it loom `a_batch_is_seen_once_it_is_published` fails.
-        let before = self.batch.0.load(Ordering::Acquire);
-        let found = look();
-        // Relaxed: every slot load before it acquires, so who met an edit of a batch sees that batch counted.
-        (self.batch.0.load(Ordering::Relaxed) == before).then_some(found)
     }
 
     /// Makes all `changes`, in their order, by one move of the head, or none of them. Readers through [`get`](Self::get) and

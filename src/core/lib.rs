@@ -17,7 +17,7 @@
 //! | 7 | `list` | the moves of writers: the algorithm |
 //! | 8 | `keep`, `arrays` | memory that is never given back, interned strings; the arrays used in turn |
 //! | 9 | `inherited`, `plan`, `adopt` | the kernel's list; what a list is to be; bringing it into an array, linear |
-//! | 9 | `program` | changes in a list of the program's own |
+//! | 9 | `program`, `batches` | changes in a list of the program's own; how many batches have begun |
 //! | 10 | `store`, `batch` | set, put, unset, clear; several changes published at once |
 //! | 11 | `process`, `c` | the one store of the process, bound to `environ`, and fork; the six C functions and `interpose!` |
 //! | beside | `owned` | the list of an `Environ`, whose memory comes and goes |
@@ -39,6 +39,8 @@ mod array;
 mod arrays;
 #[cfg(any(loom, target_os = "linux"))]
 mod batch;
+#[cfg(any(loom, target_os = "linux"))]
+mod batches;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod c;
 mod entry;

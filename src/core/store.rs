@@ -21,7 +21,7 @@
 use crate::adopt::Means;
 use crate::array::Array;
 use crate::arrays::Arrays;
-use crate::batch::Batches;
+use crate::batches::Batches;
 use crate::entry::{self, Key, Name, Wanted};
 use crate::error::{Error, Moved, Stop};
 use crate::hints::{self, Found, Hint, Hints, Look, Place};
@@ -254,7 +254,7 @@ impl Store {
         };
         let mut look = None;
         // SAFETY: the caller's promise: a proper list.
-        if self.undisturbed(|| unsafe { self.look(head, key, &is_enough, &mut look) }) == Some(true) {
+        if self.batch.undisturbed(|| unsafe { self.look(head, key, &is_enough, &mut look) }) == Some(true) {
             return Ok(());
         }
         let text = Text::default();
@@ -366,7 +366,7 @@ impl Store {
         let key = Key::new(&name, keys).ok_or(Error::InvalidName)?;
         let mut look = None;
         // SAFETY: the caller's promise: a proper list.
-        if self.undisturbed(|| unsafe { self.look(head, key, &|found| found.is_none(), &mut look) })
+        if self.batch.undisturbed(|| unsafe { self.look(head, key, &|found| found.is_none(), &mut look) })
             == Some(true)
         {
             return Ok(());
