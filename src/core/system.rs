@@ -205,7 +205,7 @@ pub(crate) fn single_threaded() -> Option<bool> {
 #[inline]
 pub(crate) fn thread() -> usize {
     let number: usize;
-    #[cfg(all(target_arch = "x86_64", target_pointer_width = "64", not(miri)))]
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
     // SAFETY: the thread pointer, which points to itself in every libc.
     unsafe {
         core::arch::asm!("mov {}, fs:0", out(reg) number, options(pure, readonly, nostack, preserves_flags));
