@@ -48,7 +48,7 @@ fn first_changes_at_once(libc: Libc) {
 /// The arguments of the differential test: a seed, which it prints, and its steps.
 fn differential_arguments() -> [String; 2] {
     let fresh = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_nanos() as u64 | 1;
-    let steps = if common::is_emulated() { "1000" } else { "30000" };
+    let steps = if common::is_emulated() { "300" } else { "30000" };
     [std::env::var("MTSAFE_TEST_SEED").unwrap_or(fresh.to_string()), steps.into()]
 }
 

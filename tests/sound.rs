@@ -129,3 +129,26 @@ fn a_plugin_that_is_preloaded() {
     command.arg(reads()).arg(&plugin).env("LD_PRELOAD", &plugin);
     run(command, "LinkedIn", " 0 refused");
 }
+
+/// Reads of long lists use AVX2, also where the compiler does, and has values of its own in the same registers.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn registers_that_a_read_changes_are_not_the_programs() {
+    if !std::is_x86_feature_detected!("avx2") {
+        eprintln!("skipped: no AVX2");
+        return;
+    }
+    let here = env!("CARGO_MANIFEST_DIR");
+    let package = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sums");
+    let manifest = format!(
+        "[package]\nname = \"sums\"\nedition = \"2024\"\n[workspace]\n[[bin]]\nname = \"sums\"\npath = \"{here}/tests/sound/sums.rs\"\n\
+         [dependencies]\nmtsafe-env = {{ path = \"{here}\", default-features = false, features = [\"std\"] }}\n\
+         [profile.release]\nlto = \"fat\"\ncodegen-units = 1\n"
+    );
+    std::fs::create_dir_all(&package).unwrap();
+    std::fs::write(package.join("Cargo.toml"), manifest).unwrap();
+    std::fs::copy(Path::new(here).join("Cargo.lock"), package.join("Cargo.lock")).unwrap();
+    let target =
+        builds::cargo(&package, "sound-wide", &["build", "--quiet", "--release"], "-Ctarget-cpu=x86-64-v3 -Cllvm-args=-inline-threshold=20000");
+    run(Command::new(target.join("release/sums")), "LinkedIn", "right");
+}
