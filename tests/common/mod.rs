@@ -31,6 +31,9 @@ fn target() -> Option<String> {
     std::env::var("MTSAFE_TEST_TARGET").ok()
 }
 
+/// How many times as long an emulated program may take.
+const SLOWER: u32 = 8;
+
 /// True if something emulates it, which is slow.
 pub(crate) fn is_emulated() -> bool {
     !emulator().is_empty()
@@ -164,6 +167,7 @@ pub(crate) fn run(mut command: Command, limit: Duration) -> Outcome {
     let waiter = thread::spawn(move || {
         let _ = sender.send(child.wait_with_output());
     });
+    let limit = if is_emulated() { limit * SLOWER } else { limit };
     let result = receiver.recv_timeout(limit);
     if result.is_err() {
         // SAFETY: the group is that of our child, which nobody has waited for with success yet.
