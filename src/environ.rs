@@ -958,6 +958,15 @@ impl<K: AsRef<OsStr>, V: AsRef<OsStr>, S> TryFrom<HashMap<K, V, S>> for Environ 
 }
 
 /// A reader of an [`Environ`]: what it shows stays readable as long as it is there. See [`Environ::pin`].
+///
+/// # Examples
+/// ```
+/// let environ = mtsafe_env::Environ::try_from([("COLOUR", "red")])?;
+/// let pinned = environ.pin();
+/// environ.clear();
+/// assert_eq!(pinned.get("COLOUR"), None); // it shows what is now
+/// # Ok::<(), mtsafe_env::ChangeError>(())
+/// ```
 #[must_use]
 pub struct Pinned<'e> {
     environ: &'e Environ,

@@ -6,6 +6,15 @@ use std::ffi::{OsStr, OsString};
 use std::{fmt, io};
 
 /// What is wrong with a change that was refused.
+///
+/// # Examples
+/// ```
+/// use mtsafe_env::{Reason, Status};
+///
+/// assert_eq!(Reason::NameEmpty.to_string(), "the name is empty");
+/// let reason = Reason::NotInterposed(Status::NotInterposed);
+/// assert!(!reason.to_string().is_empty()); // what to do
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
@@ -64,11 +73,23 @@ impl ChangeError {
     }
 
     /// The name of the variable. Empty also if there was no memory for it, or if all variables were to be removed.
+    ///
+    /// # Examples
+    /// ```
+    /// assert_eq!(mtsafe_env::Environ::new().set("A=B", "1").unwrap_err().name(), "A=B");
+    /// ```
     pub fn name(&self) -> &OsStr {
         &self.name
     }
 
     /// What is wrong.
+    ///
+    /// # Examples
+    /// ```
+    /// use mtsafe_env::{Environ, Reason};
+    ///
+    /// assert_eq!(Environ::new().set("", "1").unwrap_err().reason(), Reason::NameEmpty);
+    /// ```
     pub fn reason(&self) -> Reason {
         self.reason
     }

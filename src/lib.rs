@@ -46,7 +46,8 @@
 //! - `epoch` (default): [`Environ`], with the dependency crossbeam-epoch.
 //!
 //! # Platforms
-//! Linux with glibc or musl, x86-64 and aarch64, for the process environment; `Environ` wherever std is. Elsewhere the reading
+//! Linux with glibc or musl for the process environment: x86-64, i686, aarch64, armv7, riscv64, ppc64le and s390x are tested; x32 is
+//! refused by the compiler. `Environ` wherever std is. Elsewhere than on Linux the reading
 //! functions are std's, the writing ones are there on Windows only, and `process` is not: what would be unsound does not compile.
 //! `interpose!`, `status` and `interposed` are everywhere, so that a program needs no `cfg`; where there is nothing to do they do nothing, and
 //! say so.

@@ -139,6 +139,21 @@ impl From<Error> for std::io::Error {
 /// The string lives as long as the process. It is constant if this implementation stored it; the buffers of C's `putenv`, and
 /// strings of a list that the program assigned to `environ`, belong to whoever made them.
 ///
+/// # Examples
+/// ```
+/// use mtsafe_env::process::{self, Error};
+///
+/// mtsafe_env::interpose!();
+///
+/// # fn main() -> Result<(), Error> {
+/// # if cfg!(miri) { return Ok(()) }
+/// process::set(b"COLOUR", b"red", true)?;
+/// assert_eq!(process::get(b"COLOUR")?, Some(c"red"));
+/// assert_eq!(process::get(b"A=B")?, None);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// `NotInterposed`. Where another copy answers, `OutOfMemory` for a name of more than 255 bytes.
 ///
@@ -166,6 +181,22 @@ fn is_here() -> Result<bool, Error> {
 
 /// Sets `name` to `value`; with `overwrite` false only if it has no value yet.
 ///
+/// # Examples
+/// ```
+/// use mtsafe_env::process::{self, Error};
+///
+/// mtsafe_env::interpose!();
+///
+/// # fn main() -> Result<(), Error> {
+/// # if cfg!(miri) { return Ok(()) }
+/// process::set(b"COLOUR", b"red", true)?;
+/// process::set(b"COLOUR", b"blue", false)?; // it has a value: left alone
+/// assert_eq!(process::get(b"COLOUR")?, Some(c"red"));
+/// assert_eq!(process::set(b"COLOUR", b"a\0b", true), Err(Error::InvalidValue));
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// `NotInterposed`, `InvalidName`, `InvalidValue`, `OutOfMemory`; nothing was changed.
 ///
@@ -176,6 +207,21 @@ pub fn set(name: &[u8], value: &[u8], overwrite: bool) -> Result<(), Error> {
 }
 
 /// Makes `string` itself, `NAME=VALUE`, an entry.
+///
+/// # Examples
+/// ```
+/// use mtsafe_env::process::{self, Error};
+///
+/// mtsafe_env::interpose!();
+///
+/// # fn main() -> Result<(), Error> {
+/// # if cfg!(miri) { return Ok(()) }
+/// // SAFETY: a literal lives for ever, and nobody changes it.
+/// unsafe { process::put(c"SIZE=9".as_ptr().cast_mut())? };
+/// assert_eq!(process::get(b"SIZE")?, Some(c"9"));
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// `NotInterposed`, `InvalidName`, `OutOfMemory`; nothing was changed.
@@ -195,6 +241,22 @@ pub unsafe fn put(string: *mut c_char) -> Result<(), Error> {
 
 /// Removes every entry named `name`.
 ///
+/// # Examples
+/// ```
+/// use mtsafe_env::process::{self, Error};
+///
+/// mtsafe_env::interpose!();
+///
+/// # fn main() -> Result<(), Error> {
+/// # if cfg!(miri) { return Ok(()) }
+/// process::set(b"COLOUR", b"red", true)?;
+/// process::unset(b"COLOUR")?;
+/// process::unset(b"COLOUR")?; // not there: nothing to do
+/// assert_eq!(process::get(b"COLOUR")?, None);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// `NotInterposed`, `InvalidName`, `OutOfMemory`; nothing was changed.
 ///
@@ -205,6 +267,21 @@ pub fn unset(name: &[u8]) -> Result<(), Error> {
 }
 
 /// Empties the environment.
+///
+/// # Examples
+/// ```
+/// use mtsafe_env::process::{self, Error};
+///
+/// mtsafe_env::interpose!();
+///
+/// # fn main() -> Result<(), Error> {
+/// # if cfg!(miri) { return Ok(()) }
+/// process::set(b"COLOUR", b"red", true)?;
+/// process::clear()?;
+/// assert_eq!(process::snapshot(&mut [])?, 0);
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// `NotInterposed`, `OutOfMemory`; nothing was changed.
@@ -217,6 +294,21 @@ pub fn clear() -> Result<(), Error> {
 
 /// Makes all `changes`, in their order. All at once where `status` says `LinkedIn`: readers through [`get`] and [`snapshot`] see all of them
 /// or none. One after the other where another copy answers.
+///
+/// # Examples
+/// ```
+/// use mtsafe_env::process::{self, Error};
+///
+/// mtsafe_env::interpose!();
+///
+/// # fn main() -> Result<(), Error> {
+/// # if cfg!(miri) { return Ok(()) }
+/// process::set(b"COLOUR", b"red", true)?;
+/// process::batch(&[(b"COLOUR", None), (b"SHAPE", Some(b"round"))])?;
+/// assert_eq!((process::get(b"COLOUR")?, process::get(b"SHAPE")?), (None, Some(c"round")));
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// `NotInterposed`, `InvalidName`, `InvalidValue`, `OutOfMemory`; nothing was changed. (Where another copy answers, without memory some
@@ -231,6 +323,25 @@ pub fn batch(changes: &[Change<'_>]) -> Result<(), Error> {
 /// Fills `entries` with all entries as of one moment and returns how many there are; if that is more than fit, none of
 /// them counts. (Where another copy answers it is a walk beside its writers: it finds every variable that nobody changes meanwhile, and may
 /// see one twice.)
+///
+/// # Examples
+/// ```
+/// use mtsafe_env::process::{self, Error};
+///
+/// mtsafe_env::interpose!();
+///
+/// # fn main() -> Result<(), Error> {
+/// # if cfg!(miri) { return Ok(()) }
+/// process::clear()?;
+/// process::set(b"COLOUR", b"red", true)?;
+/// assert_eq!(process::snapshot(&mut [])?, 1); // counted, not stored
+/// let mut entries = [std::ptr::null(); 1];
+/// assert_eq!(process::snapshot(&mut entries)?, 1);
+/// // SAFETY: entries live as long as the process.
+/// assert_eq!(unsafe { std::ffi::CStr::from_ptr(entries[0]) }, c"COLOUR=red");
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// `NotInterposed`.

@@ -15,6 +15,16 @@ use std::{fmt, slice, vec};
 /// Elsewhere it holds copies.
 ///
 /// Two snapshots are equal if they hold the same variables with the same values, in whatever order.
+///
+/// # Examples
+/// ```
+/// # mtsafe_env::interpose!();
+/// mtsafe_env::set_var("COLOUR", "red");
+/// let then = mtsafe_env::snapshot();
+/// assert_eq!(then.len(), then.iter().count());
+/// mtsafe_env::set_var("COLOUR", "blue");
+/// assert!(then != mtsafe_env::snapshot());
+/// ```
 #[derive(Clone)]
 #[must_use]
 pub struct Snapshot {

@@ -129,3 +129,22 @@ fn a_plugin_that_is_preloaded() {
     command.arg(reads()).arg(&plugin).env("LD_PRELOAD", &plugin);
     run(command, "LinkedIn", " 0 refused");
 }
+
+/// Reads of long lists use AVX2, also where the compiler does, and has values of its own in the same registers.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn registers_that_a_read_changes_are_not_the_programs() {
+    if !std::is_x86_feature_detected!("avx2") {
+        eprintln!("skipped: no AVX2");
+        return;
+    }
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("sums-{}", std::process::id()));
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sound/sums.rs");
+    let mut compiler = Command::new(std::env::var_os("RUSTC").unwrap_or("rustc".into()));
+    // Not this processor's own: with AVX-512 there are registers that no instruction of ours reaches.
+    compiler.args(["--edition=2024", "-O", "-Ctarget-cpu=x86-64-v3", "-Cdebug-assertions=off"]);
+    let output = compiler.arg("-o").arg(&program).arg(source).output().unwrap();
+    assert!(output.status.success(), "{compiler:?}: {output:?}");
+    let output = Command::new(&program).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}

@@ -32,6 +32,19 @@ mod runtime {
         abort = sym abort_from_personality,
     );
 
+    // On 32-bit ARM tables for unwinders name these, only so that libgcc is linked, whose unwinder has them. Weak: in a static program
+    // its own come first.
+    #[cfg(target_arch = "arm")]
+    global_asm!(
+        ".hidden __aeabi_unwind_cpp_pr0",
+        ".weak __aeabi_unwind_cpp_pr0",
+        ".set __aeabi_unwind_cpp_pr0, {abort}",
+        ".hidden __aeabi_unwind_cpp_pr1",
+        ".weak __aeabi_unwind_cpp_pr1",
+        ".set __aeabi_unwind_cpp_pr1, {abort}",
+        abort = sym abort_from_personality,
+    );
+
     /// Tells tools which library this is, and of which version: `readelf -n`, `strings`, `mtsafe-env check`. It is in the file, and in a
     /// segment of its own; nothing of the library reads it.
     #[used]

@@ -3,6 +3,13 @@
 
 use core::fmt;
 
+/// Linux's numbers, for systems of which the `libc` crate knows none.
+#[cfg(not(any(unix, windows, target_os = "wasi")))]
+mod libc {
+    pub(super) const EINVAL: i32 = 22;
+    pub(super) const ENOMEM: i32 = 12;
+}
+
 /// Why the environment refused a change; nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

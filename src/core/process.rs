@@ -73,7 +73,8 @@ fn head() -> Option<&'static Head> {
     }
     #[cfg(any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
     {
-        at = ptr::addr_of!(ENVIRON);
+        // The compiler, to which it is never null, cannot know what comes out.
+        at = core::hint::black_box(ptr::addr_of!(ENVIRON));
     }
     // SAFETY: libc's `environ` is one word that outlives everything; we only access it atomically.
     unsafe { at.as_ref() }
@@ -140,9 +141,11 @@ pub fn retained_bytes() -> usize {
 /// - `name` is a readable NUL-terminated string.
 #[inline(always)]
 pub(crate) unsafe fn get_c(name: *const c_char) -> *mut c_char {
+    // First: libc need not be there yet.
+    let Some(head) = head() else { return ptr::null_mut() };
     STORE.inherited.threads.notice();
     // SAFETY: the caller's promise; `environ` is a proper list, or the program broke it.
-    head().map_or(ptr::null(), |head| unsafe { STORE.find(head, CName::new(name)) }).cast_mut()
+    unsafe { STORE.find(head, CName::new(name)) }.cast_mut()
 }
 
 /// The value of `name`, or `None`. Copies nothing, takes no lock, stores nothing. Wait-free beside everything but batches: if a
@@ -154,10 +157,11 @@ pub fn get(name: &[u8]) -> Option<&'static CStr> {
     if name.contains(&0) {
         return None;
     }
+    let head = head()?;
     STORE.inherited.threads.notice();
     // Not `store()`: reads make no system call.
     // SAFETY: `environ` is a proper list, or the program broke it.
-    let value = unsafe { STORE.get(head()?, name) }?;
+    let value = unsafe { STORE.get(head, name) }?;
     // SAFETY: L2, L4: the value ends at its entry's NUL, and entries stay.
     Some(unsafe { CStr::from_ptr(value) })
 }

@@ -7,13 +7,20 @@ use core::ops::Range;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicUsize, Ordering};
 
-/// The address of a symbol that need not exist: null where nobody defines it. (The stable language has no weak symbols.) On machines
-/// for which it is not written down here: always null.
+/// The address of a symbol that need not exist: null where nobody defines it. (The stable language has no weak symbols.) Elsewhere than
+/// below, and under Miri, always null.
+#[allow(unused_macros)] // where one below takes its place
+macro_rules! weak {
+    ($symbol:literal) => {
+        ptr::null::<()>()
+    };
+}
+
+#[cfg(all(target_arch = "x86_64", target_pointer_width = "64", not(miri)))]
 macro_rules! weak {
     ($symbol:literal) => {{
         let at: *const ();
         // SAFETY: loads one word of our own table of addresses, as the dynamic linker filled it in.
-        #[cfg(all(target_arch = "x86_64", target_pointer_width = "64", not(miri)))]
         unsafe {
             core::arch::asm!(
                 concat!(".weak ", $symbol),
@@ -21,8 +28,15 @@ macro_rules! weak {
                 at = out(reg) at, options(pure, readonly, nostack, preserves_flags)
             );
         }
+        at
+    }};
+}
+
+#[cfg(all(target_arch = "aarch64", not(miri)))]
+macro_rules! weak {
+    ($symbol:literal) => {{
+        let at: *const ();
         // SAFETY: as above.
-        #[cfg(all(target_arch = "aarch64", not(miri)))]
         unsafe {
             core::arch::asm!(
                 concat!(".weak ", $symbol),
@@ -31,9 +45,30 @@ macro_rules! weak {
                 at = out(reg) at, options(pure, readonly, nostack, preserves_flags)
             );
         }
-        #[cfg(any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
-        {
-            at = ptr::null();
+        at
+    }};
+}
+
+// Where the compiler loads the address from that table by itself. (Not for PowerPC, for which Rust 1.85 has no assembly.)
+#[cfg(all(
+    any(target_arch = "x86", target_arch = "arm", target_arch = "riscv64", target_arch = "s390x"),
+    target_os = "linux",
+    not(miri)
+))]
+macro_rules! weak {
+    ($symbol:literal) => {{
+        unsafe extern "C" {
+            #[link_name = $symbol]
+            static SYMBOL: u8;
+        }
+        let mut at: *const () = (&raw const SYMBOL).cast();
+        // SAFETY: no instruction. It stands where the address is used, so in the same object file; and the compiler, to which the address
+        // of a static is never null, cannot know what comes out.
+        unsafe {
+            core::arch::asm!(
+                concat!(".weak ", $symbol), "/* {} */",
+                inout(reg) at, options(pure, nomem, nostack, preserves_flags)
+            );
         }
         at
     }};
@@ -186,7 +221,7 @@ pub(crate) fn has_avx2() -> Option<bool> {
 #[inline]
 pub(crate) fn thread() -> usize {
     let number: usize;
-    #[cfg(all(target_arch = "x86_64", target_pointer_width = "64", not(miri)))]
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
     // SAFETY: the thread pointer, which points to itself in every libc.
     unsafe {
         core::arch::asm!("mov {}, fs:0", out(reg) number, options(pure, readonly, nostack, preserves_flags));
@@ -196,14 +231,22 @@ pub(crate) fn thread() -> usize {
     unsafe {
         core::arch::asm!("mrs {}, tpidr_el0", out(reg) number, options(pure, nomem, nostack, preserves_flags));
     }
-    #[cfg(all(target_os = "linux", any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64")))))]
+    #[cfg(all(target_arch = "x86", not(miri)))]
+    // SAFETY: as on x86-64.
+    unsafe {
+        core::arch::asm!("mov {}, gs:0", out(reg) number, options(pure, readonly, nostack, preserves_flags));
+    }
+    #[cfg(all(
+        target_os = "linux",
+        any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "x86")))
+    ))]
     {
         // SAFETY: the address of the calling thread's errno.
         number = unsafe { libc::__errno_location() }.addr();
     }
     #[cfg(not(any(
         target_os = "linux",
-        all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri))
+        all(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "x86"), not(miri))
     )))]
     {
         number = 2;

@@ -129,7 +129,7 @@ static void reads(size_t unused) {
     /* Without hints most of this program would test nothing. A list that has none, or needs none, costs no memory. */
     size_t more = touched() - before;
     if (variables == LONGEST_WITH_HINTS)
-        CHECK(more >= LONGEST_WITH_HINTS * 8);
+        CHECK(more >= LONGEST_WITH_HINTS * sizeof(char *));
     if (variables == 0 || variables > LONGEST_WITH_HINTS)
         CHECK(more < 64 * 1024);
 }

@@ -1,4 +1,7 @@
 //! What the tests share that run programs: build the preload library, compile C, run with a deadline.
+//!
+//! For another machine than this one (`.ci/machines`), `MTSAFE_TEST_TARGET` is its target triple, `CC` its compiler, and
+//! `MTSAFE_TEST_EMULATOR` what runs its programs, in words, if the kernel does not.
 
 #![allow(dead_code)] // each test file uses its part
 
@@ -16,7 +19,30 @@ pub(crate) const LIBRARY: &str = "libmtsafe_env_preload.so";
 
 /// Where the tests put what they build.
 pub(crate) fn scratch() -> &'static Path {
-    Path::new(env!("CARGO_TARGET_TMPDIR"))
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        target().map_or(folder.into(), |target| folder.join(target))
+    })
+}
+
+/// The machine to test for, if it is another than this one.
+fn target() -> Option<String> {
+    std::env::var("MTSAFE_TEST_TARGET").ok()
+}
+
+/// How many times as long an emulated program may take.
+const SLOWER: u32 = 8;
+
+/// True if something emulates it, which is slow.
+pub(crate) fn is_emulated() -> bool {
+    !emulator().is_empty()
+}
+
+/// What runs its programs.
+fn emulator() -> Vec<String> {
+    let words = std::env::var("MTSAFE_TEST_EMULATOR").unwrap_or_default();
+    words.split_whitespace().map(String::from).collect()
 }
 
 /// The preload library, built once per test binary.
@@ -48,6 +74,9 @@ pub(crate) fn build_with(flags: &str, arguments: &[&str], file: &str, target: &P
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env_remove("CARGO_BUILD_TARGET")
         .stderr(Stdio::inherit());
+    if let Some(machine) = self::target() {
+        cargo.args(["--target", &machine]);
+    }
     if !flags.is_empty() {
         cargo.env("RUSTFLAGS", flags);
     }
@@ -138,6 +167,7 @@ pub(crate) fn run(mut command: Command, limit: Duration) -> Outcome {
     let waiter = thread::spawn(move || {
         let _ = sender.send(child.wait_with_output());
     });
+    let limit = if is_emulated() { limit * SLOWER } else { limit };
     let result = receiver.recv_timeout(limit);
     if result.is_err() {
         // SAFETY: the group is that of our child, which nobody has waited for with success yet.
@@ -160,10 +190,7 @@ pub(crate) fn run(mut command: Command, limit: Duration) -> Outcome {
 
 /// `program` with a small, known environment, without the library.
 pub(crate) fn plain(program: impl AsRef<OsStr>) -> Command {
-    let mut command = Command::new(program);
-    command.env_clear().envs([("LANG", "C"), ("HOME", "/"), ("TZ", "UTC0")]);
-    command.env("PATH", std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into()));
-    command
+    command(program.as_ref(), None)
 }
 
 /// `program` with the same environment, under the library.
@@ -173,8 +200,29 @@ pub(crate) fn preloaded(program: impl AsRef<OsStr>) -> Command {
 
 /// The same, under another build of it.
 pub(crate) fn preloaded_with(library: &Path, program: impl AsRef<OsStr>) -> Command {
-    let mut command = plain(program);
-    command.env("LD_PRELOAD", library);
+    command(program.as_ref(), Some(library))
+}
+
+fn command(program: &OsStr, library: Option<&Path>) -> Command {
+    let words = emulator();
+    let mut command = match &words[..] {
+        [] => Command::new(program),
+        [emulator, arguments @ ..] => {
+            let mut command = Command::new(emulator);
+            command.args(arguments);
+            // Not in its own environment: it is a program of this machine.
+            if let Some(library) = library {
+                command.arg("-E").arg(format!("LD_PRELOAD={}", library.display()));
+            }
+            command.arg(program);
+            command
+        }
+    };
+    command.env_clear().envs([("LANG", "C"), ("HOME", "/"), ("TZ", "UTC0")]);
+    command.env("PATH", std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into()));
+    if let (Some(library), true) = (library, words.is_empty()) {
+        command.env("LD_PRELOAD", library);
+    }
     command
 }
 
