@@ -16,6 +16,7 @@ macro_rules! weak {
     };
 }
 
+/// From the word that the dynamic linker fills in, which is 0 where nobody defines the symbol.
 #[cfg(all(target_arch = "x86_64", target_pointer_width = "64", not(miri)))]
 macro_rules! weak {
     ($symbol:literal) => {{
@@ -32,6 +33,7 @@ macro_rules! weak {
     }};
 }
 
+/// From the word that the dynamic linker fills in, which is 0 where nobody defines the symbol.
 #[cfg(all(target_arch = "aarch64", not(miri)))]
 macro_rules! weak {
     ($symbol:literal) => {{
