@@ -161,9 +161,10 @@ SHARED_SOMETIMES static void shuffle(uint16_t *order, unsigned length)
 
 /* ---- variables as they occur: a login's, a developer's, a container's, a cluster's ---- */
 
+/* (Not TMPDIR: valgrind would write there.) */
 static const char *const known[] = {
     "PATH", "HOME", "LANG", "USER", "SHELL", "TERM", "PWD", "LOGNAME", "HOSTNAME", "TZ", "SHLVL", "MAIL", "EDITOR", "PAGER",
-    "TMPDIR", "DISPLAY", "LC_ALL", "LC_CTYPE", "OLDPWD", "LS_COLORS", "XDG_RUNTIME_DIR", "XDG_SESSION_ID", "XDG_DATA_DIRS",
+    "SUDO_USER", "DISPLAY", "LC_ALL", "LC_CTYPE", "OLDPWD", "LS_COLORS", "XDG_RUNTIME_DIR", "XDG_SESSION_ID", "XDG_DATA_DIRS",
     "DBUS_SESSION_BUS_ADDRESS", "SSH_AUTH_SOCK", "SSH_CONNECTION", "JAVA_HOME", "PYTHONPATH", "NODE_ENV", "GOPATH", "CARGO_HOME",
     "VIRTUAL_ENV", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
     "DATABASE_URL", "REDIS_URL", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT",
