@@ -112,13 +112,15 @@ static char **command_line(int argc, unsigned *before_us)
     return words;
 }
 
+static const char executed[] = "executed-"; /* before the kind of list: it is there */
+
 /* Starts this program anew with the variables as the kernel hands them over. Nobody has changed that list. */
 static void inherit(int argc)
 {
     unsigned at;
     char **words = command_line(argc, &at);
     static char kind[32];
-    snprintf(kind, sizeof kind, "executed%s", words[at + 2] + strlen("inherited"));
+    snprintf(kind, sizeof kind, "%s%s", executed, words[at + 2]);
     words[at + 2] = kind;
     execve(words[0], words, make_entries(variables));
     FAIL("cannot start %s again (errno %d)", words[0], errno);
@@ -954,14 +956,14 @@ int main(int argc, char **argv)
         return 2;
     }
     prepare((unsigned)atoi(argv[argc - 2]));
-    if (reads && is_kind(argv[2], "inherited"))
+    const char *list = argv[2];
+    if (reads && is_from_kernel(list))
         inherit(argc);
     struct contestant ours = ours_from(argv[argc - 1]), libc = libc_itself(), rwlock = libc_locked();
     const struct contestant *const pair[2] = {&ours, &libc};
     if (reads) {
-        char list[64];
-        int executed = is_kind(argv[2], "executed");
-        snprintf(list, sizeof list, "%s%s", executed ? "inherited" : "", argv[2] + (executed ? strlen("executed") : 0));
+        if (strncmp(list, executed, strlen(executed)) == 0)
+            list += strlen(executed);
         further = make_list(list, &ours, make_entries(variables));
         look_up_expected();
         if (strcmp(what, "read") == 0)

@@ -5,6 +5,7 @@
  *   assigned     `environ = mine`, and no change since
  *   changed      `environ = mine`, then one setenv
  *   inherited    made by the kernel, and no change since
+ *   edited       inherited, and then the program stored a string of its own into a slot of it
  *   KIND-child   in a child that was forked with such a list, after its first setenv
  *
  * All in random order: the sequence of entries has nothing to do with the names. */
@@ -19,6 +20,11 @@ static int is_kind(const char *kind, const char *wanted)
 {
     size_t length = strlen(wanted);
     return strncmp(kind, wanted, length) == 0 && (kind[length] == '\0' || kind[length] == '-');
+}
+
+SHARED_SOMETIMES static int is_from_kernel(const char *kind)
+{
+    return is_kind(kind, "inherited") || is_kind(kind, "edited");
 }
 
 /* Strings and the array from malloc, as where a program makes a list for itself. */
@@ -53,7 +59,7 @@ static void set_entries(const struct contestant *with, char *const *entries)
 }
 
 /* Makes the list of `entries`, and says how many variables it has besides. Of a child's list: returns in the child only; the parent
- * ends as the child does. An inherited list is already there. */
+ * ends as the child does. A list that the kernel made is already there. */
 SHARED_SOMETIMES static unsigned make_list(const char *kind, const struct contestant *with, char **entries)
 {
     unsigned more = 0;
@@ -70,6 +76,9 @@ SHARED_SOMETIMES static unsigned make_list(const char *kind, const struct contes
         environ = entries;
         CHECK(with->set(one_more, "1", 1) == 0);
         more++;
+    } else if (is_kind(kind, "edited")) {
+        environ[0] = strdup(environ[0]);
+        CHECK(environ[0]);
     } else if (!is_kind(kind, "inherited")) {
         FAIL("no kind of list is called %s", kind);
     }
