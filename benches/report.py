@@ -1,8 +1,12 @@
 #!/usr/bin/env python3
-"""Turns the results of `cargo bench` into tables and plots: benches/report.py [RESULTS]
+"""Turns results into tables and plots: benches/report.py [lists|counts] [RESULTS]
 
-Reads what criterion left in RESULTS (target/criterion if not given). Rewrites the marked part of benches/README.md,
-benches/time.svg and benches/threads.svg. Needs the results of all benchmarks; python's standard library is enough.
+- of `benches/compare/run times` (target/compare/times.json) and of benches/compare/instructions.txt: the part of benches/README.md
+  about the lists that processes have, benches/inherited.svg, and the table of README.md;
+- of `cargo bench` (RESULTS, target/criterion if not given; all of it is needed): the rest of benches/README.md, benches/time.svg and
+  benches/threads.svg.
+
+With `lists` only the first, with `counts` only that without times. benches/measure runs all that. Python's standard library is enough.
 """
 
 import datetime
@@ -11,12 +15,19 @@ import math
 import os
 import pathlib
 import platform
+import re
+import statistics
 import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 BEGIN = "<!-- report.py rewrites what follows -->"
 END = "<!-- report.py rewrites what precedes -->"
+
+LISTS_BEGIN = "<!-- report.py lists rewrites what follows -->"
+LISTS_END = "<!-- report.py lists rewrites what precedes -->"
+TOP_BEGIN = "<!-- benches/report.py rewrites what follows -->"
+TOP_END = "<!-- benches/report.py rewrites what precedes -->"
 
 OURS, LIBC, LOCKED, MAP = "mtsafe-env", "libc", "libc + rwlock", "RwLock<HashMap>"
 C_RIVALS = [LIBC, LOCKED, MAP]
@@ -177,20 +188,28 @@ def markdown(results):
                                           "longest": "max", "changes per second": "writes"})
 
 
+def the_machine():
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        models = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+    libc = " ".join(platform.libc_ver()).strip()
+    return (f"{os.cpu_count()} cores of {models[0] if models else platform.machine()}, Linux {platform.release()}, {libc}, "
+            f"{command('rustc', '--version')}")
+
+
+def the_commit():
+    commit = command("git", "rev-parse", "--short", "HEAD")
+    if command("git", "status", "--porcelain", "--", "../src", "../Cargo.toml", "../Cargo.lock", "*.rs"):
+        commit += " and changes"
+    return commit
+
+
 def about(results):
     """Which machine, when, how many samples."""
     first, last = (datetime.datetime.fromtimestamp(t, datetime.timezone.utc) for t in (min(results.times), max(results.times)))
     when = f"{first:%Y-%m-%d %H:%M} – {last:%H:%M} UTC"
     if first.date() != last.date():
         when = f"{first:%Y-%m-%d %H:%M} – {last:%Y-%m-%d %H:%M} UTC"
-    with open("/proc/cpuinfo", encoding="utf-8") as file:
-        models = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
-    libc = " ".join(platform.libc_ver()).strip()
-    commit = command("git", "rev-parse", "--short", "HEAD")
-    if command("git", "status", "--porcelain", "--", "../src", "../Cargo.toml", "../Cargo.lock", "*.rs"):
-        commit += " and changes"
-    yield (f"{when}, commit {commit}; {os.cpu_count()} cores of "
-           f"{models[0] if models else platform.machine()}, Linux {platform.release()}, {libc}, {command('rustc', '--version')}.\n")
+    yield f"{when}, commit {the_commit()}; {the_machine()}.\n"
     yield "The first contestant has its time; the others have theirs divided by that: **above 1 the first one is faster**.\n"
     if min(results.samples) < 10:
         yield (f"**{'From' if max(results.samples) < 10 else 'Partly from'} a quick run** (`cargo bench -- --quick`: two samples for a figure, on a machine that others were using). "
@@ -203,7 +222,7 @@ def about(results):
 def command(*words):
     run = subprocess.run(words, cwd=HERE, capture_output=True, text=True, check=False)
     if run.returncode != 0:
-        fail(f"`{' '.join(words)}`: {run.stderr.strip()}")
+        fail(f"`{' '.join(map(str, words))}`: {run.stderr.strip()}")
     return run.stdout.strip()
 
 
@@ -303,21 +322,232 @@ def threads_plot(results):
                 "million reads per second", lambda y: y, lambda y: f"{y:,.0f}")
 
 
-def main():
-    if len(sys.argv) > 2 or sys.argv[1:2] in (["-h"], ["--help"]):
-        sys.exit(__doc__.strip())
-    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", HERE.parent / "target"))
-    results = Results(pathlib.Path(sys.argv[1]) if sys.argv[1:] else target / "criterion")
-    readme = HERE / "README.md"
-    before, begin, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        fail(f"{readme} lacks the marks {BEGIN} and {END}")
-    # All of it before the first file is written: a failure leaves everything as it was.
-    files = {readme: "\n".join([before + begin, "", *markdown(results), "", end + after]),
-             HERE / "time.svg": time_plot(results), HERE / "threads.svg": threads_plot(results)}
+# ---- the lists that processes have: compare/run's times and counts
+
+KINDS = {
+    "built": "built by `setenv`",
+    "inherited": "inherited",
+    "inherited, long path": "inherited, program with a long path",
+    "putenv": "all by `putenv`",
+    "assigned": "`environ = mine`",
+    "changed": "`environ = mine`, then one `setenv`",
+    "built-child": "forked child of one who built it, after its first change",
+    "inherited-child": "forked child of one who inherited it, after its first change",
+    "edited": "inherited, and one slot stored to by the program",
+}
+PLACES = ["hit", "miss", "first entry", "middle entry", "last entry"]
+
+
+class Runs:
+    """The rows of all runs of `compare/run times`."""
+
+    def __init__(self, path):
+        if not path.exists():
+            fail(f"no {path}: run `benches/compare/run times` first")
+        found = json.loads(path.read_text())
+        self.about = found
+        self.rows = {}  # (case, who, rival): its row of each run
+        for run in found["runs"]:
+            for row in run:
+                self.rows.setdefault((row["case"], row["who"], row["rival"]), []).append(row)
+
+    def of(self, case, rival="libc"):
+        return self.rows.get((case, "ours", rival))
+
+
+def middle(rows, key):
+    return statistics.median(row[key] for row in rows)
+
+
+def verdict(rows):
+    """Of the median: what is required, and whether it is reached."""
+    must = rows[0]["must"]
+    if must is None:
+        return ""
+    return f"{must:g}" if middle(rows, "ratio") >= must else f"{must:g}, **below**"
+
+
+def in_short(rows):
+    """A ratio and its spread over all starts of all runs; bold where libc is ahead."""
+    ratio_ = middle(rows, "ratio")
+    shown = f"**{ratio_:.2f}**" if ratio_ < 1 else f"{ratio_:.2f}"
+    must = rows[0]["must"]
+    least, most = min(row["least"] for row in rows), max(row["most"] for row in rows)
+    return f"{shown} ({least:.2f} – {most:.2f})" + ("" if must is None else f", must {must:g}" + ("" if ratio_ >= must else " ✗"))
+
+
+def lists_markdown(runs, counts, facts):
+    when = datetime.datetime.fromtimestamp(runs.about["when"], datetime.timezone.utc)
+    busy = runs.about["others"]
+    yield (f"{when:%Y-%m-%d %H:%M} UTC, commit {the_commit()}; {the_machine()}. {len(runs.about['runs'])} runs, {runs.about['took']:.0f} s.\n")
+    if busy > 0.1:
+        yield f"**Others used {busy:.1f} processors meanwhile**: the order of magnitude, and nothing finer.\n"
+    yield ("libc's time divided by ours: **above 1 ours is faster**; bold where libc is ahead, ✗ where what is required is not reached. In "
+           "parentheses the least and the greatest of all starts: where lists and code lie in memory is chance.\n")
+    yield "### `getenv`, by how the list came about\n"
+    yield "| list | variables | ours, hit / miss | " + " | ".join(PLACES) + " |"
+    yield "|---|--:|--:|" + "--:|" * len(PLACES)
+    for kind, name in KINDS.items():
+        sizes = sorted(int(found[1]) for case, who, rival in runs.rows
+                       if (found := re.fullmatch(rf"getenv {re.escape(kind)} (\d+) hit", case)) and (who, rival) == ("ours", "libc"))
+        for size in sizes:
+            of = [runs.of(f"getenv {kind} {size} {place}") for place in PLACES]
+            yield f"| {name} | {size:,} | {time(middle(of[0], 'ours'))} / {time(middle(of[1], 'ours'))} | " + " | ".join(map(in_short, of)) + " |"
+    yield "\n![Time of a call in an inherited list of 10 to 100 variables](inherited.svg)\n"
+    yield "### Changes, cold calls, threads, the start of a program\n"
+    yield "`two threads`: the other one sleeps. *Toggle*: `setenv` and `unsetenv`, of one new name or of names that were there.\n"
+    yield "| case | whose | ours | the rival's ÷ ours, each run | quartiles | required |"
+    yield "|---|---|--:|--:|--:|--:|"
+    for (case, who, rival), rows in runs.rows.items():
+        if case.startswith("getenv ") and "thread" not in case:
+            continue
+        low, high = middle(rows, "low"), middle(rows, "high")
+        against = rival if who == "ours" else f"{rival} ÷ {who}"
+        unit = f"{middle(rows, 'ours'):.0f}" if case.endswith("faults") else time(middle(rows, "ours"))
+        yield (f"| {case} | {against} | {unit} | " + ", ".join(ratio(row["ratio"]) for row in rows)
+               + f" | {ratio(low)} – {ratio(high)} | {verdict(rows)} |")
+    yield from instructions_markdown(counts, facts)
+
+
+def instructions_markdown(counts, facts):
+    yield "\n### Instructions a call, ours / libc's\n"
+    yield ("By callgrind, the same in each run: " + ", ".join(f"{key} {value}" for key, value in facts.items())
+           + ". Bold where libc takes fewer. An inherited list has one more variable there.\n")
+    reads, changes = ["hit", "miss", "first", "middle"], ["equal", "other", "pair", "newest", "old"]
+    names = ["`setenv`, equal value", "other value", "`setenv` and `unsetenv`", "toggle newest", "toggle old"]
+    parked = {"built-parked": "built by `setenv`; a second thread sleeps"}
+    for wanted, heads, kinds in ((reads, ["hit", "miss", "first entry", "middle entry"], KINDS),
+                                 (changes, names, {"built": KINDS["built"]} | parked)):
+        yield "| list | variables | " + " | ".join(heads) + " |"
+        yield "|---|--:|" + "--:|" * len(heads)
+        for kind, name in kinds.items():
+            for size in sorted({of[1] for of in counts if of[0] == kind}):
+                if (kind, size, wanted[0]) in counts:
+                    yield f"| {name} | {size:,} | " + " | ".join(fewer(*counts[kind, size, case]) for case in wanted) + " |"
+        yield ""
+
+
+def fewer(ours, libc):
+    shown = f"{ours:,.0f} / {libc:,.0f}"
+    return f"**{shown}**" if libc < ours else shown
+
+
+MANY = 20_000
+
+
+def top_table(runs, counts):
+    """What README.md shows: the lists that most processes have, the changes that most of them make."""
+    sizes = [10, 40, 100, 1000]
+    yield "| libc's time ÷ ours (above 1 ours is faster; **bold: libc is ahead**) | " + " | ".join(f"{size:,}" for size in sizes) + " |"
+    yield "|---|" + "--:|" * len(sizes)
+
+    def line(name, cases):
+        cells = []
+        for size in sizes:
+            found = [runs.of(case.format(size)) for case in cases] if runs else []
+            bold = [f"**{much:.2f}**" if much < 1 else f"{much:.2f}" for rows in found if rows for much in [middle(rows, "ratio")]]
+            cells.append(" / ".join(bold))
+        return f"| {name} | " + " | ".join(cells) + " |"
+
+    if runs:
+        for kind in ("inherited", "built", "built-child", "putenv", "edited"):
+            yield line(f"`getenv`, {KINDS[kind]}: found / not found", [f"getenv {kind} {{}} hit", f"getenv {kind} {{}} miss"])
+        for case, name in (("setenv other", "`setenv` of another value"), ("add+remove", "`setenv` of a new name and `unsetenv`")):
+            yield line(f"{name}: one thread / two", [case + " {}", case + " {}, two threads"])
+        yield ""
+    yield "| instructions a call, ours / libc's | " + " | ".join(f"{size:,}" for size in sizes) + " |"
+    yield "|---|" + "--:|" * len(sizes)
+    for kind, case, name in (("inherited", "hit", "`getenv`, inherited: found"), ("inherited", "miss", "not found"),
+                             ("built", "other", "`setenv` of another value"), ("built", "pair", "`setenv` of a new name and `unsetenv`"),
+                             ("built-parked", "pair", "the same beside a second thread")):
+        yield f"| {name} | " + " | ".join(fewer(*counts[kind, size, case]) if (kind, size, case) in counts else "" for size in sizes) + " |"
+    yield ""
+    found = re.search(r"^\| first change +\| +\d+ \| +(\d+) \| +(\d+) \|", command(HERE.parent / "tests" / "growth", str(MANY)), re.M)
+    if not found:
+        fail("tests/growth prints no first change")
+    ours, libc = map(int, found.groups())
+    yield f"The first `setenv` in a process with {MANY:,} inherited variables takes {time(ours)}, libc's {time(libc)}."
+
+
+def inherited_plot(runs):
+    panels = []
+    for what in ("hit", "miss"):
+        found = {OURS: [], LIBC: []}
+        for size in (10, 20, 40, 60, 80, 100):
+            rows = runs.of(f"getenv inherited {size} {what}")
+            if rows is None:
+                fail(f"no times of an inherited list of {size} variables")
+            for name, key in ((OURS, "ours"), (LIBC, "its")):
+                found[name].append((size, middle(rows, key), min(row[key] for row in rows), max(row[key] for row in rows)))
+        panels.append((what, found))
+    most = max(y for _, panel in panels for points in panel.values() for point in points for y in point[1:])
+    step = next(step for step in (1, 2, 5, 10, 20, 50, 100, 1000) if most / step <= 8)
+    ys = [step * i for i in range(math.ceil(most / step) + 1)]
+    return plot("getenv in an inherited list, names in random order", panels, [10, 20, 40, 60, 80, 100], "variables", ys, "ns of a call",
+                lambda y: y, lambda y: f"{y:,}")
+
+
+def recorded_counts():
+    facts, counts = {}, {}
+    for line in (HERE / "compare" / "instructions.txt").read_text(encoding="utf-8").splitlines():
+        words = line.split()
+        if words and words[0] == "case":
+            counts[words[1], int(words[2]), words[3]] = float(words[4]), float(words[5])
+        elif words and words[0] != "#":
+            facts[words[0]] = " ".join(words[1:])
+    return facts, counts
+
+
+def between(path, begin, end, lines):
+    """The file with these lines between its marks."""
+    before, found, rest = path.read_text(encoding="utf-8").partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not found or not found_end:
+        fail(f"{path} lacks the marks {begin} and {end}")
+    return "\n".join([before + begin, "", *lines, "", end + after])
+
+
+def write_all(files):
+    # All of it was made before the first file is written: a failure leaves everything as it was.
     for path, content in files.items():
         path.write_text(content, encoding="utf-8")
+        print(f"report.py: {path.relative_to(HERE.parent)}")
+
+
+def lists_files(target, only_counts=False):
+    facts, counts = recorded_counts()
+    if only_counts:
+        lines = ["Not measured yet: `benches/measure`.", *instructions_markdown(counts, facts)]
+        return {HERE / "README.md": between(HERE / "README.md", LISTS_BEGIN, LISTS_END, lines),
+                HERE.parent / "README.md": between(HERE.parent / "README.md", TOP_BEGIN, TOP_END, top_table(None, counts))}
+    runs = Runs(target / "compare" / "times.json")
+    top = HERE.parent / "README.md"
+    return {HERE / "README.md": between(HERE / "README.md", LISTS_BEGIN, LISTS_END, lists_markdown(runs, counts, facts)),
+            top: between(top, TOP_BEGIN, TOP_END, top_table(runs, counts)),
+            HERE / "inherited.svg": inherited_plot(runs)}
+
+
+def main():
+    arguments = sys.argv[1:]
+    only_counts, only_lists = (arguments[:1] == [word] for word in ("counts", "lists"))
+    only_lists |= only_counts
+    if only_lists:
+        arguments.pop(0)
+    if len(arguments) > (0 if only_lists else 1) or arguments[:1] in (["-h"], ["--help"]):
+        sys.exit(__doc__.strip())
+    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", HERE.parent / "target"))
+    if only_lists:
+        write_all(lists_files(target, only_counts))
+        return
+    results = Results(pathlib.Path(arguments[0]) if arguments else target / "criterion")
+    readme = HERE / "README.md"
+    rest = {readme: between(readme, BEGIN, END, markdown(results)),
+            HERE / "time.svg": time_plot(results), HERE / "threads.svg": threads_plot(results)}
+    lists = lists_files(target)
+    write_all(rest)
+    # Both write one file: each its part of what is there then.
+    lists[readme] = between(readme, LISTS_BEGIN, LISTS_END, lists_markdown(Runs(target / "compare" / "times.json"), *reversed(recorded_counts())))
+    write_all(lists)
 
 
 if __name__ == "__main__":

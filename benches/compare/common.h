@@ -38,6 +38,7 @@ struct contestant {
     int (*set)(const char *, const char *, int);
     int (*unset)(const char *);
     int (*clear)(void);
+    int (*put)(char *);
 };
 
 static void *function_of(void *library, const char *name, const char *path)
@@ -59,6 +60,7 @@ static void bind_all(struct contestant *to, void *library, const char *path)
     *(void **)&to->set = function_of(library, "setenv", path);
     *(void **)&to->unset = function_of(library, "unsetenv", path);
     *(void **)&to->clear = function_of(library, "clearenv", path);
+    *(void **)&to->put = function_of(library, "putenv", path);
 }
 
 /* The library by its path, opened so that nothing else is bound to it. */
@@ -118,7 +120,7 @@ static int locked_clear(void)
 SHARED_SOMETIMES static struct contestant libc_locked(void)
 {
     under_lock = libc_itself();
-    return (struct contestant){"rwlock", locked_get, locked_set, locked_unset, locked_clear};
+    return (struct contestant){"rwlock", locked_get, locked_set, locked_unset, locked_clear, NULL};
 }
 
 /* True if there is a lock of the kind wanted, which is from now on the one that is used. */
@@ -159,9 +161,10 @@ SHARED_SOMETIMES static void shuffle(uint16_t *order, unsigned length)
 
 /* ---- variables as they occur: a login's, a developer's, a container's, a cluster's ---- */
 
+/* (Not TMPDIR: valgrind would write there.) */
 static const char *const known[] = {
     "PATH", "HOME", "LANG", "USER", "SHELL", "TERM", "PWD", "LOGNAME", "HOSTNAME", "TZ", "SHLVL", "MAIL", "EDITOR", "PAGER",
-    "TMPDIR", "DISPLAY", "LC_ALL", "LC_CTYPE", "OLDPWD", "LS_COLORS", "XDG_RUNTIME_DIR", "XDG_SESSION_ID", "XDG_DATA_DIRS",
+    "SUDO_USER", "DISPLAY", "LC_ALL", "LC_CTYPE", "OLDPWD", "LS_COLORS", "XDG_RUNTIME_DIR", "XDG_SESSION_ID", "XDG_DATA_DIRS",
     "DBUS_SESSION_BUS_ADDRESS", "SSH_AUTH_SOCK", "SSH_CONNECTION", "JAVA_HOME", "PYTHONPATH", "NODE_ENV", "GOPATH", "CARGO_HOME",
     "VIRTUAL_ENV", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
     "DATABASE_URL", "REDIS_URL", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT",

@@ -1,27 +1,27 @@
 /* Times getenv, setenv and unsetenv of several implementations in one run, round by round, and prints rows for `run`.
  *
- *   compare about                              which libc this is
- *   compare read|cold built|inherited N LIB    getenv among N variables
- *   compare write N LIB                        setenv and unsetenv among N variables
- *   compare nothing N LIB                      N variables from an empty environment
- *   compare threads N LIB                      getenv on one and two threads, alone and beside a writer
+ *   compare about                   which libc this is
+ *   compare read|cold LIST N LIB    getenv among N variables; LIST: how they came about, see lists.h
+ *   compare write alone|parked N LIB    setenv and unsetenv among N variables; parked: in a process with a second thread, which sleeps
+ *   compare nothing N LIB           N variables from an empty environment
+ *   compare threads N LIB           getenv on one and two threads, alone and beside a writer
  *
  * LIB is the preload library. The contestants are bound when the program runs, so that one binary serves all, and are called
  * through the same pointers by the same loops. They take turns in short rounds: whatever else the machine does hits them alike.
  * Which one begins changes with every round. Each single answer of getenv is
  * checked, also while it is timed; changes by what they return, and by the environment that they leave. */
-#include "common.h"
+#include "lists.h"
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #if defined(__x86_64__)
 #include <x86intrin.h>
 #endif
 
 enum {
     ROUNDS = 61,
+    READ_ROUNDS = 31,      /* of each start: `run` starts this several times */
     BUILDS = 11,           /* rounds of `nothing`: each is long */
     ORDER = 8192,          /* calls until the sequence of names repeats itself, a power of two */
     FEWEST_CALLS = 1000,   /* of a round */
@@ -40,7 +40,7 @@ struct query {
 
 static struct query *hits, *misses;
 static uint16_t order[ORDER];
-static unsigned variables;
+static unsigned variables, further; /* `further`: entries that are not asked for */
 
 static char *copy(const char *text)
 {
@@ -76,8 +76,8 @@ static void look_up_expected(void)
         char value[VALUE_ROOM];
         value_into(value, i, 0);
         hits[i].expected = scan(hits[i].name, &entries);
-        if (entries != variables || !hits[i].expected || strcmp(hits[i].expected, value) != 0)
-            FAIL("%s is not %s, or %u variables are not %u", hits[i].name, value, entries, variables);
+        if (entries != variables + further || !hits[i].expected || strcmp(hits[i].expected, value) != 0)
+            FAIL("%s is not %s, or %u variables are not %u", hits[i].name, value, entries, variables + further);
         misses[i].expected = NULL;
         if (scan(misses[i].name, NULL))
             FAIL("%s is there", misses[i].name);
@@ -92,21 +92,6 @@ static void prepare(unsigned n)
     hits = queries(name_into);
     misses = queries(absent_name_into);
     new_order();
-}
-
-/* In a random order: the sequence of entries has nothing to do with the names. */
-static void build(const struct contestant *with)
-{
-    uint16_t sequence[MOST];
-    for (unsigned i = 0; i < variables; i++)
-        sequence[i] = (uint16_t)i;
-    shuffle(sequence, variables);
-    CHECK(with->clear() == 0);
-    for (unsigned i = 0; i < variables; i++) {
-        char value[VALUE_ROOM];
-        value_into(value, sequence[i], 0);
-        CHECK(with->set(hits[sequence[i]].name, value, 1) == 0);
-    }
 }
 
 /* The whole command line, that of a dynamic linker that was named explicitly included. */
@@ -127,25 +112,17 @@ static char **command_line(int argc, unsigned *before_us)
     return words;
 }
 
+static const char executed[] = "executed-"; /* before the kind of list: it is there */
+
 /* Starts this program anew with the variables as the kernel hands them over. Nobody has changed that list. */
 static void inherit(int argc)
 {
     unsigned at;
     char **words = command_line(argc, &at);
-    char **list = calloc(variables + 1, sizeof *list);
-    CHECK(list);
-    uint16_t sequence[MOST];
-    for (unsigned i = 0; i < variables; i++)
-        sequence[i] = (uint16_t)i;
-    shuffle(sequence, variables);
-    for (unsigned i = 0; i < variables; i++) {
-        char value[VALUE_ROOM], text[NAME_ROOM + VALUE_ROOM];
-        value_into(value, sequence[i], 0);
-        snprintf(text, sizeof text, "%s=%s", hits[sequence[i]].name, value);
-        list[i] = copy(text);
-    }
-    words[at + 2] = "executed";
-    execve(words[0], words, list);
+    static char kind[32];
+    snprintf(kind, sizeof kind, "%s%s", executed, words[at + 2]);
+    words[at + 2] = kind;
+    execve(words[0], words, make_entries(variables));
     FAIL("cannot start %s again (errno %d)", words[0], errno);
 }
 
@@ -173,6 +150,14 @@ static double ticks_per_ns(void)
     return (double)(ticks() - first) / (now_ns() - start);
 }
 
+/* What this thread used of a processor: nothing here waits, and what others get meanwhile is not counted. */
+static double used_ns(void)
+{
+    struct timespec used;
+    CHECK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used) == 0);
+    return (double)used.tv_sec * 1e9 + (double)used.tv_nsec;
+}
+
 /* ---- warm reads ---- */
 
 static __attribute__((noinline, cold, noreturn)) void wrong(const char *name, const char *value)
@@ -182,14 +167,14 @@ static __attribute__((noinline, cold, noreturn)) void wrong(const char *name, co
 
 static __attribute__((noinline)) double read_round(char *(*get)(const char *), const struct query *asked, unsigned calls)
 {
-    double start = now_ns();
+    double start = used_ns();
     for (unsigned i = 0; i < calls; i++) {
         const struct query *query = &asked[order[i % ORDER]];
         const char *value = get(query->name);
         if (value != query->expected)
             wrong(query->name, value);
     }
-    return (now_ns() - start) / calls;
+    return (used_ns() - start) / calls;
 }
 
 static unsigned calls_for(double ns_per_call)
@@ -198,12 +183,24 @@ static unsigned calls_for(double ns_per_call)
     return calls < FEWEST_CALLS ? FEWEST_CALLS : calls > MOST_CALLS ? MOST_CALLS : (unsigned)calls;
 }
 
+/* Which variable is the list's entry `at`, or next to it where that one is none of those that are asked for. */
+static unsigned hit_near(unsigned at)
+{
+    for (unsigned other = 0; other < 2; other++) {
+        const char *entry = environ[other == 0 ? at : at == 0 ? 1 : at - 1];
+        for (unsigned i = 0; i < variables; i++)
+            if (entry < hits[i].expected && hits[i].expected <= entry + strlen(entry))
+                return i;
+    }
+    FAIL("the entries about %u are none of ours", at);
+}
+
 static void read_case(const char *title, struct query *asked, const struct contestant *const pair[2], int mixed)
 {
-    double times[2][ROUNDS];
+    double times[2][READ_ROUNDS];
     unsigned calls = calls_for(read_round(pair[1]->get, asked, FEWEST_CALLS));
     read_round(pair[0]->get, asked, FEWEST_CALLS);
-    for (unsigned round = 0; round < ROUNDS; round++) {
+    for (unsigned round = 0; round < READ_ROUNDS; round++) {
         if (mixed)
             new_order(); /* one order for both, learnt by no branch predictor */
         for (unsigned turn = 0; turn < 2; turn++) {
@@ -211,7 +208,7 @@ static void read_case(const char *title, struct query *asked, const struct conte
             times[who][round] = read_round(pair[who]->get, asked, calls);
         }
     }
-    row(title, pair[0]->name, times[0], pair[1]->name, times[1], ROUNDS);
+    row(title, pair[0]->name, times[0], pair[1]->name, times[1], READ_ROUNDS);
 }
 
 static void read_cases(const struct contestant *const pair[2], const char *list)
@@ -222,14 +219,12 @@ static void read_cases(const struct contestant *const pair[2], const char *list)
     snprintf(title, sizeof title, "getenv %s %u miss", list, variables);
     read_case(title, misses, pair, 1);
     /* One name over and over, as `getenv("TZ")` in each localtime. */
-    for (unsigned last = 0; last < 2; last++) {
-        const char *entry = environ[last ? variables - 1 : 0];
-        unsigned i = 0;
-        while (hits[i].expected < entry || hits[i].expected > entry + strlen(entry))
-            CHECK(++i < variables);
+    static const char *const places[] = {"first", "middle", "last"};
+    for (unsigned place = 0; place < 3; place++) {
+        unsigned i = hit_near((variables + further - 1) * place / 2);
         for (unsigned at = 0; at < ORDER; at++)
             order[at] = (uint16_t)i;
-        snprintf(title, sizeof title, "getenv %s %u %s entry", list, variables, last ? "last" : "first");
+        snprintf(title, sizeof title, "getenv %s %u %s entry", list, variables, places[place]);
         read_case(title, hits, pair, 0);
     }
 }
@@ -342,9 +337,20 @@ struct task {
     unsigned round;
 };
 
-static void work(const struct contestant *who, int in, int out)
+static void *sleep_on(void *nothing)
 {
-    build(who);
+    for (;;)
+        pause();
+    return nothing;
+}
+
+/* `parked`: a second thread is there, and sleeps. */
+static void work(const struct contestant *who, int in, int out, int parked)
+{
+    pthread_t thread;
+    make_list("built", who, make_entries(variables));
+    if (parked)
+        CHECK(pthread_create(&thread, NULL, sleep_on, NULL) == 0);
     look_up_expected();
     struct task task;
     ssize_t got;
@@ -357,7 +363,7 @@ static void work(const struct contestant *who, int in, int out)
     exit(0);
 }
 
-static struct worker start(const struct contestant *who, const struct worker *others, unsigned count)
+static struct worker start(const struct contestant *who, const struct worker *others, unsigned count, int parked)
 {
     int to[2], from[2];
     CHECK(pipe(to) == 0 && pipe(from) == 0);
@@ -371,7 +377,7 @@ static struct worker start(const struct contestant *who, const struct worker *ot
         }
         close(to[1]);
         close(from[0]);
-        work(who, to[0], from[1]);
+        work(who, to[0], from[1], parked);
     }
     close(to[0]);
     close(from[1]);
@@ -483,6 +489,36 @@ static void add_remove(const struct contestant *who, unsigned calls, int check_e
     }
 }
 
+/* The newest variable comes and goes. */
+static void toggle_newest(const struct contestant *who, unsigned calls, int check_each)
+{
+    for (unsigned i = 0; i < calls; i++) {
+        if (who->set(one_more, "1", 1) != 0)
+            wrong(one_more, "refused");
+        if (check_each)
+            check_change(one_more, "1");
+        if (who->unset(one_more) != 0)
+            wrong(one_more, "refused");
+        if (check_each)
+            check_change(one_more, NULL);
+    }
+}
+/* Variables that have been there for long go and come back. */
+static void toggle_old(const struct contestant *who, unsigned calls, int check_each)
+{
+    for (unsigned i = 0; i < calls; i++) {
+        unsigned at = order[i % ORDER];
+        if (who->unset(hits[at].name) != 0)
+            wrong(hits[at].name, "refused");
+        if (check_each)
+            check_change(hits[at].name, NULL);
+        if (who->set(hits[at].name, current[at], 1) != 0)
+            wrong(hits[at].name, "refused");
+        if (check_each)
+            check_change(hits[at].name, current[at]);
+    }
+}
+
 /* The calls that warm the caches are checked one by one. While the clock runs, a look would cost more than the change: then it is
  * what they return, and afterwards the whole environment. */
 static void write_round(const struct contestant *who, writes *write, double *result)
@@ -490,9 +526,9 @@ static void write_round(const struct contestant *who, writes *write, double *res
     unsigned calls = writes_of_a_round();
     new_order();
     write(who, calls / 8, 1);
-    double begin = now_ns();
+    double begin = used_ns();
     write(who, calls, 0);
-    *result = (now_ns() - begin) / calls;
+    *result = (used_ns() - begin) / calls;
     check_environment(who);
 }
 static void job_equal(const struct contestant *who, unsigned round, double *result)
@@ -510,6 +546,16 @@ static void job_pair(const struct contestant *who, unsigned round, double *resul
     (void)round;
     write_round(who, add_remove, result);
 }
+static void job_newest(const struct contestant *who, unsigned round, double *result)
+{
+    (void)round;
+    write_round(who, toggle_newest, result);
+}
+static void job_old(const struct contestant *who, unsigned round, double *result)
+{
+    (void)round;
+    write_round(who, toggle_old, result);
+}
 static void job_new(const struct contestant *who, unsigned round, double *result)
 {
     enum { CALLS = 1000 };
@@ -518,27 +564,28 @@ static void job_new(const struct contestant *who, unsigned round, double *result
         value_into(values[i], i, 2 + round * CALLS + i);
     new_order();
     set_equal(who, CALLS / 8, 1);
-    double begin = now_ns();
+    double begin = used_ns();
     for (unsigned i = 0; i < CALLS; i++) {
         unsigned at = order[i];
         current[at] = values[i];
         if (who->set(hits[at].name, current[at], 1) != 0)
             wrong(hits[at].name, "refused");
     }
-    *result = (now_ns() - begin) / CALLS;
+    *result = (used_ns() - begin) / CALLS;
     check_environment(who);
 }
 
-static void write_cases(const struct contestant *const pair[2])
+static void write_cases(const struct contestant *const pair[2], int parked)
 {
     static const struct {
         const char *title;
         job *run;
-    } cases[] = {{"setenv equal", job_equal}, {"setenv other", job_other}, {"add+remove", job_pair}, {"setenv new", job_new}};
+    } cases[] = {{"setenv equal", job_equal}, {"setenv other", job_other}, {"add+remove", job_pair},
+                 {"toggle newest", job_newest}, {"toggle old", job_old}, {"setenv new", job_new}};
     prepare_writes();
     struct worker workers[2];
     for (unsigned i = 0; i < 2; i++)
-        workers[i] = start(pair[i], workers, i);
+        workers[i] = start(pair[i], workers, i, parked);
     for (unsigned kind = 0; kind < sizeof cases / sizeof *cases; kind++) {
         double times[2][ROUNDS];
         for (unsigned round = 0; round < ROUNDS; round++)
@@ -549,7 +596,7 @@ static void write_cases(const struct contestant *const pair[2])
                 times[who][round] = results[0];
             }
         char title[128];
-        snprintf(title, sizeof title, "%s %u", cases[kind].title, variables);
+        snprintf(title, sizeof title, "%s %u%s", cases[kind].title, variables, parked ? ", two threads" : "");
         row(title, pair[0]->name, times[0], pair[1]->name, times[1], ROUNDS);
     }
     for (unsigned i = 0; i < 2; i++)
@@ -567,11 +614,11 @@ static double build_in_child(const struct contestant *who)
     double took;
     if (pid == 0) {
         CHECK(who->clear() == 0);
-        double begin = now_ns();
+        double begin = used_ns();
         for (unsigned i = 0; i < variables; i++)
             if (who->set(hits[i].name, versions[i][0], 1) != 0)
                 wrong(hits[i].name, "refused");
-        took = (now_ns() - begin) / variables;
+        took = (used_ns() - begin) / variables;
         check_environment(who);
         CHECK(write(result[1], &took, sizeof took) == (ssize_t)sizeof took);
         exit(0);
@@ -630,13 +677,6 @@ static void meet(unsigned all)
     atomic_fetch_add(&ready, 1);
     while (atomic_load(&ready) < all)
         sched_yield();
-}
-
-static double used_ns(void)
-{
-    struct timespec used;
-    CHECK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used) == 0);
-    return (double)used.tv_sec * 1e9 + (double)used.tv_nsec;
 }
 
 static void *read_until_stopped(void *argument)
@@ -857,20 +897,20 @@ static void threads_cases(const struct contestant *ours, const struct contestant
     prepare_writes();
     CHECK(make_lock(0));
     threaded[count] = ours;
-    workers[count] = start(ours, workers, count);
+    workers[count] = start(ours, workers, count, 0);
     count++;
     threaded[count] = rwlock;
-    workers[count] = start(rwlock, workers, count);
+    workers[count] = start(rwlock, workers, count, 0);
     count++;
     if (make_lock(1)) {
         writers_first = *rwlock;
         writers_first.name = "rwlock, writers first";
         threaded[count] = &writers_first;
-        workers[count] = start(&writers_first, workers, count);
+        workers[count] = start(&writers_first, workers, count, 0);
         count++;
     }
     threaded[count] = libc;
-    workers[count] = start(libc, workers, count);
+    workers[count] = start(libc, workers, count, 0);
     count++;
     unsigned beside_writer = libc_is_safe() ? count : count - 1;
     if (beside_writer < count)
@@ -910,28 +950,29 @@ int main(int argc, char **argv)
         return 0;
     }
     int reads = argc == 5 && (strcmp(what, "read") == 0 || strcmp(what, "cold") == 0);
-    int rest = argc == 4 && (strcmp(what, "write") == 0 || strcmp(what, "nothing") == 0 || strcmp(what, "threads") == 0);
-    if (!reads && !rest) {
+    int writes = argc == 5 && strcmp(what, "write") == 0 && (strcmp(argv[2], "alone") == 0 || strcmp(argv[2], "parked") == 0);
+    int rest = argc == 4 && (strcmp(what, "nothing") == 0 || strcmp(what, "threads") == 0);
+    if (!reads && !writes && !rest) {
         fprintf(stderr, "usage: see the head of compare.c; benches/compare/run is the way to start this\n");
         return 2;
     }
     prepare((unsigned)atoi(argv[argc - 2]));
-    if (reads && strcmp(argv[2], "inherited") == 0)
+    const char *list = argv[2];
+    if (reads && is_from_kernel(list))
         inherit(argc);
     struct contestant ours = ours_from(argv[argc - 1]), libc = libc_itself(), rwlock = libc_locked();
     const struct contestant *const pair[2] = {&ours, &libc};
     if (reads) {
-        int executed = strcmp(argv[2], "executed") == 0;
-        if (!executed)
-            build(&ours);
+        if (strncmp(list, executed, strlen(executed)) == 0)
+            list += strlen(executed);
+        further = make_list(list, &ours, make_entries(variables));
         look_up_expected();
-        const char *list = executed ? "inherited" : "built";
         if (strcmp(what, "read") == 0)
             read_cases(pair, list);
         else
             cold_cases(pair, list);
-    } else if (strcmp(what, "write") == 0) {
-        write_cases(pair);
+    } else if (writes) {
+        write_cases(pair, strcmp(argv[2], "parked") == 0);
     } else if (strcmp(what, "nothing") == 0) {
         nothing_case(pair);
     } else {
