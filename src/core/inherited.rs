@@ -191,8 +191,8 @@ impl Inherited {
     unsafe fn build(&self, first: *const Slot, len: usize) {
         let end = (len + 1).next_multiple_of(GROUP);
         // SAFETY: the caller's promise.
-        if len <= FEW || end > MOST || !unsafe { is_initial(first, len) } {
-            return;
+        if len <= FEW || end > MOST || !unsafe { is_initial(first, len) && is_whole(first, len) } {
+            return; // a plain scan is faster, or all that helps
         }
         let (keys, limit) = (self.keys.get(), self.limit());
         let room: *mut Room = self.room.get().cast();
