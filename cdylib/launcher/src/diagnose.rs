@@ -464,6 +464,20 @@ fn no_reader(finding: &mut Finding, trace: &Backtrace, frames: &[Frame]) {
         finding.sure = Sure::Unsure;
         finding.why = "the functions at the top have no names".into();
         finding.advice = MORE;
+    } else if top.function.is_empty() && !elsewhere(top) {
+        // Not a library's, or nobody knows whose. Where libc's own functions have lines, one without a name is not libc's.
+        let named_libc =
+            trace.threads.iter().flat_map(|thread| &thread.frames).any(|frame| {
+                ["/nptl/", "sysdeps/", "/csu/"].iter().any(|folder| frame.source.contains(folder))
+            });
+        let caller = near.iter().find(|frame| !frame.function.is_empty()).unwrap_or(top);
+        finding.why = format!("it crashed in a function without a name, below {}", named(caller));
+        if named_libc {
+            finding.why += ", and not in libc, whose functions have names here";
+        } else {
+            finding.sure = Sure::Unsure;
+            finding.advice = MORE;
+        }
     } else if let Some(caller) = near.iter().take(3).find(|frame| go_calls_libc(&frame.function)) {
         finding.sure = Sure::Unsure;
         finding.why = format!("it crashed in C, called by {}, which reads the environment", named(caller));

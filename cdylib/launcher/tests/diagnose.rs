@@ -66,6 +66,60 @@ fn the_reader_the_writer_and_the_libc_are_named() {
     }
 }
 
+/// A core file that gdb makes of a program without symbols, in this folder.
+fn core_file(folder: &Path) -> Option<std::path::PathBuf> {
+    let works = |command: &mut Command| command.output().is_ok_and(|output| output.status.success());
+    let (program, core) = (folder.join("stripped"), folder.join("core"));
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/backtraces/crash.c");
+    let built = works(
+        Command::new("cc").args(["-w", "-O1", "-pthread", "-s", "-o"]).arg(&program).arg(source).arg("-ldl"),
+    );
+    let save = format!("generate-core-file {}", core.display());
+    let saved = built
+        && works(
+            Command::new("gdb")
+                .args([
+                    "-nx",
+                    "-batch",
+                    "-iex",
+                    "set debuginfod enabled off",
+                    "-ex",
+                    "run",
+                    "-ex",
+                    &save,
+                    "--args",
+                ])
+                .args([program.as_os_str(), "null".as_ref()]),
+        );
+    (saved && core.exists()).then_some(core)
+}
+
+#[test]
+fn a_core_without_symbols_is_said_to_be_one_and_a_cut_off_one_is_refused() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let Some(core) = core_file(folder) else {
+        eprintln!("skipped: no C compiler or no gdb");
+        return;
+    };
+    let name = core.to_str().expect("a name");
+    let (status, text) = diagnose(name, b"");
+    // Where libc has debug symbols, a function without a name is at least not libc's.
+    assert!(status == Some(3) || (status == Some(1) && text.contains("not in libc")), "{text}");
+    assert!(text.contains("no names") || text.contains("without a name"), "{text}");
+    // Its program is gone.
+    fs::remove_file(folder.join("stripped")).expect("ours");
+    let (status, text) = diagnose(name, b"");
+    assert!(status == Some(2) && text.contains("name its program with --program"), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    for length in [5, 70, 2000] {
+        let bytes = fs::read(&core).expect("ours");
+        fs::write(&core, &bytes[..length]).expect("ours");
+        let (status, text) = diagnose(name, b"");
+        assert!(status == Some(2) && text.lines().count() == 1, "{length}: {text}");
+        fs::write(&core, bytes).expect("ours");
+    }
+}
+
 #[test]
 fn bad_input_gets_one_line() {
     let folder = env!("CARGO_MANIFEST_DIR");
