@@ -29,6 +29,8 @@ static void *change(void *unused)
 			memset(live[i], 'Z', 64 + (round + i) * 379 % 16384);
 		}
 	}
+	for (int i = 0; i < 32; i++)
+		free(live[i]);
 	return unused;
 }
 

@@ -97,10 +97,19 @@ impl Backtrace {
         for thread in trace.threads.iter_mut().filter(|thread| thread.falling) {
             thread.frames.reverse();
         }
-        // gdb shows where it is before it is asked for all threads: that one comes again.
-        let twice = |thread: &Thread| thread.title.is_empty() && thread.frames.len() == 1;
-        if trace.titled && trace.threads.len() > 1 && twice(&trace.threads[0]) {
+        // gdb and lldb show where it is before they are asked: that frame comes again.
+        if let [first, rest @ ..] = &trace.threads[..]
+            && first.frames.len() == 1
+            && rest.iter().any(|thread| {
+                thread.frames[0].function == first.frames[0].function
+                    && (first.title.is_empty() || first.title == thread.title)
+            })
+        {
             trace.threads.remove(0);
+        }
+        // lldb has a title for one thread, too.
+        if let [only] = &trace.threads[..] {
+            trace.titled &= !only.title.contains("thread #");
         }
         if !trace.threads.iter().any(|thread| thread.current) {
             for thread in &mut trace.threads {
@@ -242,6 +251,7 @@ fn frame(line: &str, go: bool) -> Option<(Option<u32>, Frame)> {
     hash_frame(trimmed)
         .or_else(|| at_frame(trimmed))
         .or_else(|| valgrind_frame(trimmed))
+        .or_else(|| boost_frame(trimmed))
         .or_else(|| lldb_frame(trimmed))
         .or_else(|| python_frame(trimmed))
         .or_else(|| java_frame(trimmed))
@@ -344,6 +354,22 @@ fn at_frame(line: &str) -> Option<(Option<u32>, Frame)> {
     }
     let function = if name == "(unknown)" { String::new() } else { bare(name) };
     Some((at_crash.then_some(0), Frame { function, ..Frame::default() }))
+}
+
+/// Boost: `0# getenv at ./stdlib/getenv.c:84`, `2# 0x00007F… in /lib/libc.so.6`, `3# name in program`.
+fn boost_frame(line: &str) -> Option<(Option<u32>, Frame)> {
+    let (number, rest) = line.split_once("# ")?;
+    let number = number.parse().ok()?;
+    let (name, place) = rest.rsplit_once(" at ").or_else(|| rest.rsplit_once(" in ")).unwrap_or((rest, ""));
+    let mut frame = Frame::default();
+    if !name.starts_with("0x") {
+        frame.function = bare(name);
+    }
+    match place.rsplit_once(':') {
+        Some((source, _)) => frame.source = source.into(),
+        None => frame.module = place.into(),
+    }
+    Some((Some(number), frame))
 }
 
 /// valgrind: `at 0x4AD7140: getenv (getenv.c:75)`, `by 0x109F: ??? (in /usr/bin/program)`.
@@ -548,6 +574,8 @@ mod tests {
                 "",
                 "./stdlib/getenv.c",
             ),
+            (" 0# getenv at ./stdlib/getenv.c:84", "getenv", "", "./stdlib/getenv.c"),
+            (" 4# 0x00007F91 in /lib/libc.so.6", "", "/lib/libc.so.6", ""),
             ("> #1  localtime_r () at x.c:1", "localtime_r", "", "x.c"),
             ("/lib/libc.so.6(0x166cd8) [0x7fb9]", "", "/lib/libc.so.6", ""),
         ] {

@@ -594,7 +594,7 @@ fn where_it_crashed(frames: &[Frame], printed: bool) -> usize {
     {
         return 0;
     }
-    if let Some(signal) = frames.iter().position(|frame| frame.signal) {
+    if let Some(signal) = frames.iter().position(|frame| frame.signal || frame.function == "__restore_rt") {
         return (signal + 1).min(frames.len() - 1);
     }
     // Printed by the program: the handler's own frames, one without a name or of libc's return from a handler, and then the crash.

@@ -50,8 +50,9 @@ fn every_backtrace_of_the_corpus_is_judged_rightly() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// What was collected before `diagnose` had seen it (`held_out/make`). At first it judged 57 of the 87 rightly and 11 wrongly, was unsure
-/// of 9, and found no backtrace in 10; it was made better by them, so that the figures below say no more how it does on what is new.
+/// What was collected before `diagnose` had seen it (`held_out/make`), 110 backtraces. Of the first 87 it judged 57 rightly and 11 wrongly,
+/// was unsure of 9, and found no backtrace in 10; made better by those, of the 23 others 15 rightly and 1 wrongly, unsure of 2, no
+/// backtrace in 5. It was made better by them, too, so that the figures below say no more how it does on what is new.
 #[test]
 fn the_second_corpus_is_judged_as_it_was() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/held_out");
@@ -71,7 +72,7 @@ fn the_second_corpus_is_judged_as_it_was() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(right >= 70 && unsure <= 16, "{right} right, {unsure} unsure");
+    assert!(right >= 88 && unsure <= 21, "{right} right, {unsure} unsure");
 }
 
 #[test]
