@@ -460,7 +460,8 @@ fn python_frame(line: &str) -> Option<(Option<u32>, Frame)> {
         return Some((None, Frame { function: function.into(), module: module.into(), ..Frame::default() }));
     }
     let (file, rest) = line.strip_prefix("File \"")?.split_once("\", line ")?;
-    let function = rest.split_once(" in ")?.1;
+    // With a comma it is an exception's, which is no crash.
+    let (_, function) = rest.split_once(" in ").filter(|(line, _)| !line.ends_with(','))?;
     Some((None, Frame { function: function.into(), source: file.into(), python: true, ..Frame::default() }))
 }
 
