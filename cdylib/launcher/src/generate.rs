@@ -116,9 +116,10 @@ fn bash() -> String {
         let more = if command.name == "check" { " $(compgen -c -- \"$word\" | sort -u)" } else { "" };
         let _ = writeln!(
             cases,
-            "    {}) COMPREPLY=($(compgen -W \"{}{more}\" -f -- \"$word\")) ;;",
+            "    {}) COMPREPLY=($(compgen -W \"{}{more}\"{} -- \"$word\")) ;;",
             command.name,
-            words(command)
+            words(command),
+            if command.words.is_empty() { " -f" } else { "" }
         );
     }
     format!(
@@ -204,6 +205,12 @@ fn fish() -> String {
         let condition = format!("__fish_seen_subcommand_from {}", command.name);
         for option in command.options {
             text.push_str(&line(&condition, option));
+        }
+        if starts(command) {
+            let _ = writeln!(
+                text,
+                "complete -c mtsafe-env -n '{condition}' -xa '(__fish_complete_subcommand --fcs-skip=2)'"
+            );
         }
         if !command.words.is_empty() {
             let _ =
