@@ -9,6 +9,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -317,6 +318,69 @@ fn check_says_what_it_cannot_see() {
     assert!(out.contains("not running; mtsafe-env can protect it"), "{out}");
 }
 
+/// The command as a user that owns nothing here; none if that needs rights which we have not, or if that user cannot reach the program.
+fn as_nobody(words: &[&OsStr]) -> Option<(Option<i32>, String, String)> {
+    let nobody = |words: &[&OsStr]| {
+        let mut command = mtsafe_env(words);
+        command.uid(65534).gid(65534).stdin(Stdio::null());
+        command.output().ok()
+    };
+    if !nobody(&[OsStr::new("--version")]).is_some_and(|output| output.status.success()) {
+        eprintln!("skipped: needs root, and a scratch folder that others can reach");
+        return None;
+    }
+    let output = nobody(words)?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Some((output.status.code(), text(&output.stdout), text(&output.stderr)))
+}
+
+#[test]
+fn what_belongs_to_somebody_else_is_said_to() {
+    let folder = folder("others");
+    let program = compiled(&folder, "program", PROGRAM, &["-ldl"]);
+    let running = Running::start(mtsafe_env(&[&program]));
+    let pid = running.pid();
+    let words = [OsStr::new("check"), OsStr::new(&pid)];
+    let Some((status, out, errors)) = as_nobody(&words) else { return };
+    assert_eq!((status, &*out), (Some(2), ""), "{errors}");
+    assert!(errors.contains("belongs to somebody else: try again as root"), "{errors}");
+    assert_eq!(errors.lines().count(), 1, "{errors}");
+
+    let secret = folder.join("secret");
+    fs::write(&secret, "#0  getenv ()\n").expect("writable");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o700)).expect("ours");
+    let (status, _, errors) = as_nobody(&[OsStr::new("diagnose"), secret.as_os_str()]).expect("as above");
+    assert!(status == Some(2) && errors.contains("Permission denied"), "{errors}");
+    assert_eq!(errors.lines().count(), 1, "{errors}");
+    let (status, _, errors) = as_nobody(&[secret.as_os_str()]).expect("as above");
+    assert!(status == Some(126) && errors.contains("may not be executed"), "{errors}");
+    assert_eq!(errors.lines().count(), 1, "{errors}");
+    // A program that may be started and not read: started, with a word about it.
+    fs::copy("/bin/true", &secret).expect("writable");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o711)).expect("ours");
+    let (status, _, errors) = as_nobody(&[secret.as_os_str()]).expect("as above");
+    assert!(status == Some(0) && errors.contains("cannot be looked into"), "{errors}");
+    let (status, _, errors) = as_nobody(&[OsStr::new("system"), OsStr::new("enable")]).expect("as above");
+    assert!(status == Some(1) && errors.lines().count() == 1, "{errors}");
+    drop(running);
+}
+
+#[test]
+fn a_library_by_token_stays_as_it_serves_both_classes() {
+    let folder = folder("token");
+    let inside = folder.join("lib/x86_64-linux-gnu");
+    fs::create_dir_all(&inside).expect("writable");
+    fs::copy(its_library(), inside.join(LIBRARY)).expect("writable");
+    let by_token = format!("{}/$LIB/{LIBRARY}", folder.display());
+    let mut command = mtsafe_env(&["printenv", "LD_PRELOAD"]);
+    command.env("LD_PRELOAD", &by_token);
+    let (status, out, errors) = output(command);
+    // Another library than ours serves only where this machine's linker puts the folder above for the token.
+    let here = cfg!(target_arch = "x86_64") && Path::new("/lib/x86_64-linux-gnu").exists();
+    let expected = if here { by_token } else { its_library().display().to_string() };
+    assert_eq!((status, out.lines().last()), (Some(0), Some(&*expected)), "{errors}");
+}
+
 #[test]
 fn check_finds_processes_by_name_and_writes_json() {
     let folder = folder("names");
@@ -530,6 +594,18 @@ fn a_system_is_changed_and_changed_back() {
         );
         assert!(!list.exists(), "{part}: the list was changed");
     };
+    // In a name space of its own, where the folder can only be read.
+    let mut read_only = Command::new("unshare");
+    let script = "mount --bind \"$1/etc\" \"$1/etc\" && mount -o remount,ro,bind \"$1/etc\" && exec \"$0\" system enable --root \"$1\"";
+    read_only.args(["--mount", "sh", "-c", script]).arg(launcher()).arg(&root).env_remove("LD_PRELOAD");
+    let (status, _, errors) = output(read_only);
+    if errors.contains("mtsafe-env: ") {
+        assert!(status == Some(1) && errors.contains("Read-only file system"), "{errors}");
+        assert!(errors.contains("nothing was changed") && errors.lines().count() == 1, "{errors}");
+        assert!(!list.exists());
+    } else {
+        eprintln!("skipped: a folder that can only be read: {errors}");
+    }
     refused("relative", &["enable", "--library", LIBRARY]);
     refused("cannot use the library", &["enable", "--library", "/usr/lib/nothing.so"]);
     refused("is not libmtsafe_env_preload.so", &["enable", "--library", "/bin/true"]);

@@ -14,7 +14,9 @@ name = "mtsafe_env-%s" % version
 # `scripts` goes to bin and `data/lib` to lib, under one prefix: where the program looks for the library.
 files = {
     "%s.data/scripts/mtsafe-env" % name: tree / "bin/mtsafe-env",
+    "%s.data/scripts/mtsafe-env-trace" % name: tree / "bin/mtsafe-env-trace",
     "%s.data/data/lib/libmtsafe_env_preload.so" % name: tree / "lib/libmtsafe_env_preload.so",
+    "%s.data/data/lib/libmtsafe_env_trace.so" % name: tree / "lib/libmtsafe_env_trace.so",
     "%s.data/data/share/man/man1/mtsafe-env.1" % name: tree / "share/man/man1/mtsafe-env.1",
     "%s.data/data/share/man/man7/mtsafe-env.7" % name: tree / "share/man/man7/mtsafe-env.7",
     "%s.dist-info/licenses/LICENSE-MIT" % name: tree / "share/doc/mtsafe-env/LICENSE-MIT",

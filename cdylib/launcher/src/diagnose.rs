@@ -237,9 +237,13 @@ fn role(frame: &Frame) -> Role {
     }
     if full.contains("std::env::") && (full.contains("vars") || full.contains("Vars"))
         || full.contains("::os::env")
+        || full.starts_with("std::sys::env::")
         || full.contains("env_imp")
     {
         return Role::Walker;
+    }
+    if full.starts_with("core::ffi::c_str::") {
+        return Role::Bytes;
     }
     if starts(&[
         "strlen",
@@ -356,12 +360,9 @@ fn judge(trace: &Backtrace, libc: Libc) -> Finding {
         finding.why = format!("an endless recursion of {} used up the stack", named(repeated(frames)));
         return finding;
     }
-    let second = frames.get(1).map(role);
-    let read = match (role(top), second) {
-        (Role::Getenv | Role::Walker, _) => Some(0),
-        (Role::Bytes, Some(Role::Getenv | Role::Walker)) => Some(1),
-        _ => None,
-    };
+    // Behind what compares or measures a string.
+    let caller = frames.iter().take(6).position(|frame| role(frame) != Role::Bytes);
+    let read = caller.filter(|caller| matches!(role(&frames[*caller]), Role::Getenv | Role::Walker));
     match read {
         Some(reader) => a_reader(&mut finding, trace, frames, reader),
         None => no_reader(&mut finding, trace, frames),
@@ -383,15 +384,17 @@ fn a_reader(finding: &mut Finding, trace: &Backtrace, frames: &[Frame], reader: 
     let argument = frame.arguments.as_str();
     // glibc's getenv measures the name first, and musl's looks for a `=` in it: a crash there is the name's.
     let on_name =
-        reader == 1 && ["strlen", "strchrnul"].iter().any(|function| top.function.contains(function));
+        reader > 0 && ["strlen", "strchrnul"].iter().any(|function| top.function.contains(function));
     let bad_name = argument.contains("name=0x0")
         || argument.contains("name=<error")
         || argument.contains(": error: Cannot access")
         || argument.contains("<error: Cannot access");
     if role(frame) == Role::Getenv && (bad_name || on_name) {
         finding.why = "getenv was called with a name that is no string: a bug of its caller".into();
-    } else if matches!(trace.signal, Some("SIGABRT" | "SIGILL" | "SIGFPE" | "SIGTRAP" | "SIGKILL" | "panic"))
-    {
+    } else if matches!(
+        trace.signal,
+        Some("SIGABRT" | "SIGILL" | "SIGFPE" | "SIGTRAP" | "SIGKILL" | "SIGTERM" | "SIGINT" | "panic")
+    ) {
         finding.why = format!(
             "the process ended with {}, and a read of the environment can only end with SIGSEGV or SIGBUS",
             trace.signal.unwrap_or_default()
@@ -404,7 +407,9 @@ fn a_reader(finding: &mut Finding, trace: &Backtrace, frames: &[Frame], reader: 
         finding.sure = Sure::Unsure;
         finding.why = "a read of the environment crashed, in a libc whose getenv bears setenv: a string of putenv that was freed, or a program that changes environ itself".into();
         finding.advice = "look for putenv and for stores to environ; mtsafe-env COMMAND helps if the change is libc's clearenv or unsetenv beside a walk";
-    } else if trace.titled && trace.threads.len() == 1 && trace.threads[0].title.contains("LWP") {
+    } else if trace.alone
+        || (trace.titled && trace.threads.len() == 1 && trace.threads[0].title.contains("LWP"))
+    {
         finding.sure = Sure::Unsure;
         finding.why = "a read of the environment crashed, and there is one thread: unless another has just ended, something else damaged the list".into();
         finding.advice = MORE;
@@ -447,7 +452,10 @@ fn no_reader(finding: &mut Finding, trace: &Backtrace, frames: &[Frame]) {
     let nameless = near.iter().take(2).all(|frame| frame.function.is_empty()) && in_libc(top);
     let caller = near.iter().take(4).find(|frame| reads_for_others(&frame.function));
     // Without libc's debug symbols its inner functions have no names: what is known is for whom they worked.
-    if let Some(caller) =
+    if role(top) == Role::Bytes && frames.get(1).is_some_and(|caller| caller.function.contains("printf")) {
+        finding.why =
+            format!("{} crashed, for {}, which prints what it was given", named(top), named(&frames[1]));
+    } else if let Some(caller) =
         caller.filter(|_| top.function.is_empty() && (in_libc(top) || top.module.is_empty()))
     {
         finding.sure = Sure::Unsure;
@@ -463,6 +471,27 @@ fn no_reader(finding: &mut Finding, trace: &Backtrace, frames: &[Frame]) {
     } else if near.iter().all(|frame| frame.function.is_empty()) {
         finding.sure = Sure::Unsure;
         finding.why = "the functions at the top have no names".into();
+        finding.advice = MORE;
+    } else if top.function.is_empty() && !elsewhere(top) {
+        // Not a library's, or nobody knows whose. Where libc's own functions have lines, one without a name is not libc's.
+        let named_libc =
+            trace.threads.iter().flat_map(|thread| &thread.frames).any(|frame| {
+                ["/nptl/", "sysdeps/", "/csu/"].iter().any(|folder| frame.source.contains(folder))
+            });
+        let caller = near.iter().find(|frame| !frame.function.is_empty()).unwrap_or(top);
+        finding.why = format!("it crashed in a function without a name, below {}", named(caller));
+        if named_libc {
+            finding.why += ", and not in libc, whose functions have names here";
+        } else {
+            finding.sure = Sure::Unsure;
+            finding.advice = MORE;
+        }
+    } else if top.function.is_empty() && (!trace.titled || finding.writer.is_some()) {
+        // Another's, which may copy the list or look through it: PHP's, Ruby's and perl's own do.
+        let caller = near.iter().find(|frame| !frame.function.is_empty()).unwrap_or(top);
+        finding.sure = Sure::Unsure;
+        finding.why =
+            format!("it crashed in {}, below {}; what it does is not known", named(top), named(caller));
         finding.advice = MORE;
     } else if let Some(caller) = near.iter().take(3).find(|frame| go_calls_libc(&frame.function)) {
         finding.sure = Sure::Unsure;
@@ -561,20 +590,20 @@ fn where_it_crashed(frames: &[Frame], printed: bool) -> usize {
     // The crash itself, inside a handler that was interrupted by nothing.
     if frames.first().is_some_and(is_reader)
         || (frames.first().is_some_and(|frame| role(frame) == Role::Bytes)
-            && frames.get(1).is_some_and(is_reader))
+            && frames.iter().take(6).find(|frame| role(frame) != Role::Bytes).is_some_and(is_reader))
     {
         return 0;
     }
-    if let Some(signal) = frames.iter().position(|frame| frame.signal) {
+    if let Some(signal) = frames.iter().position(|frame| frame.signal || frame.function == "__restore_rt") {
         return (signal + 1).min(frames.len() - 1);
     }
     // Printed by the program: the handler's own frames, one without a name or of libc's return from a handler, and then the crash.
-    let gate = frames.iter().take(HANDLER_FRAMES).position(|frame| {
+    let gate = frames.iter().take(HANDLER_FRAMES).skip(1).position(|frame| {
         frame.function == "__restore_rt"
             || frame.function == "killpg"
             || (frame.function.is_empty() && (in_libc(frame) || frame.module.is_empty()))
     });
-    if let Some(gate) = gate.filter(|gate| printed && (1..frames.len() - 1).contains(gate)) {
+    if let Some(gate) = gate.map(|behind| behind + 1).filter(|gate| printed && *gate < frames.len() - 1) {
         return gate + 1;
     }
     frames.iter().position(|frame| role(frame) != Role::Reporter).unwrap_or(0)

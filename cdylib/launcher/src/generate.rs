@@ -95,6 +95,11 @@ fn names() -> String {
     COMMANDS.iter().map(|command| command.name).collect::<Vec<_>>().join(" ")
 }
 
+/// True if a command follows, with arguments of its own.
+fn starts(command: &Command) -> bool {
+    command.arguments.contains("COMMAND [ARGUMENT]")
+}
+
 /// Words behind a subcommand's name.
 fn words(command: &Command) -> String {
     [&long(command.options), &command.words.join(" ")]
@@ -107,13 +112,14 @@ fn words(command: &Command) -> String {
 
 fn bash() -> String {
     let mut cases = String::new();
-    for command in COMMANDS.iter().filter(|command| command.name != "run") {
+    for command in COMMANDS.iter().filter(|command| !starts(command)) {
         let more = if command.name == "check" { " $(compgen -c -- \"$word\" | sort -u)" } else { "" };
         let _ = writeln!(
             cases,
-            "    {}) COMPREPLY=($(compgen -W \"{}{more}\" -f -- \"$word\")) ;;",
+            "    {}) COMPREPLY=($(compgen -W \"{}{more}\"{} -- \"$word\")) ;;",
             command.name,
-            words(command)
+            words(command),
+            if command.words.is_empty() { " -f" } else { "" }
         );
     }
     format!(
@@ -126,7 +132,7 @@ fn bash() -> String {
          case ${{COMP_WORDS[1]}} in\n{cases}    \
          *)\n        # what is started completes its own arguments\n        \
          for ((i = 1; i < COMP_CWORD; i++)); do\n            \
-         case ${{COMP_WORDS[i]}} in run | -*) ;; *) break ;; esac\n        done\n        \
+         case ${{COMP_WORDS[i]}} in run | trace | -*) ;; *) break ;; esac\n        done\n        \
          if declare -F _command_offset >/dev/null; then _command_offset \"$i\"; else COMPREPLY=($(compgen -c -f -- \"$word\")); fi ;;\n    \
          esac\n}}\n\
          complete -F _mtsafe_env mtsafe-env\n",
@@ -150,7 +156,7 @@ fn zsh() -> String {
     for command in &COMMANDS {
         let _ = write!(described, " '{}:{}'", command.name, plain(command.summary));
         let rest = match command.name {
-            "run" => "'*::command:_normal'".into(),
+            _ if starts(command) => "'*::command:_normal'".into(),
             "check" => {
                 "'1:process or command:_alternative processes:process:_pids commands:command:_command_names'"
                     .into()
@@ -199,6 +205,12 @@ fn fish() -> String {
         let condition = format!("__fish_seen_subcommand_from {}", command.name);
         for option in command.options {
             text.push_str(&line(&condition, option));
+        }
+        if starts(command) {
+            let _ = writeln!(
+                text,
+                "complete -c mtsafe-env -n '{condition}' -xa '(__fish_complete_subcommand --fcs-skip=2)'"
+            );
         }
         if !command.words.is_empty() {
             let _ =

@@ -2,6 +2,7 @@
 
 use crate::elf::{self, Elf, Kind};
 use crate::failure::Failure;
+use crate::libc_kind::find as find_bytes;
 use std::ffi::{CStr, CString, OsStr, OsString, c_char};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -25,6 +26,12 @@ const FOLDERS: [&str; 12] = [
     "../lib/s390x-linux-gnu",
     "../release", // for target/debug
 ];
+
+/// What glibc's `$LIB` may be for 64-bit and for 32-bit programs: Debian, Fedora, Arch.
+const CLASSES: [(&str, &str); 3] =
+    [("lib/x86_64-linux-gnu", "lib/i386-linux-gnu"), ("lib64", "lib"), ("lib", "lib32")];
+/// glibc's dynamic linkers for the two classes of a machine. Which folder `$LIB` is stands in them as a string of its own.
+const LOADERS: [(&str, &str); 1] = [("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux.so.2")];
 
 /// A library that may be preloaded.
 #[derive(Clone, Debug)]
@@ -59,6 +66,8 @@ pub(crate) fn find(given: Option<&OsStr>) -> Result<Vec<Library>, Failure> {
             Err(failure) => first_failure = first_failure.or(Some(failure)),
         }
     }
+    // That for programs of our own class first: for whatever cannot be told.
+    found.sort_by_key(|library| library.elf.kind.wide != (size_of::<usize>() == 8));
     match (found.is_empty(), first_failure) {
         (false, _) => Ok(found),
         (true, Some(failure)) => Err(failure),
@@ -83,6 +92,29 @@ fn this_program() -> Option<PathBuf> {
 /// The library for programs of this kind.
 pub(crate) fn of_kind(libraries: &[Library], kind: Kind) -> Option<&Library> {
     libraries.iter().find(|library| library.elf.kind == kind)
+}
+
+/// A path with glibc's `$LIB` in it that stands for one of the libraries in 64-bit programs and for another in 32-bit ones. None if there
+/// are not both, or if this system's dynamic linkers put something else there.
+pub(crate) fn of_both_classes(libraries: &[Library]) -> Option<PathBuf> {
+    let of_class = |wide| libraries.iter().find(|library| library.elf.kind.wide == wide);
+    let (wide, narrow) = (of_class(true)?.path.as_path(), of_class(false)?.path.as_path());
+    CLASSES.iter().find_map(|(wide_folder, narrow_folder)| {
+        let prefix =
+            |path: &Path, folder| Some(path.to_str()?.strip_suffix(&format!("/{folder}/{FILE}"))?.to_owned());
+        let prefix = prefix(wide, wide_folder)
+            .filter(|found| prefix(narrow, narrow_folder).as_ref() == Some(found))?;
+        let puts = |loader: &Path, folder: &str| {
+            fs::read(loader)
+                .is_ok_and(|bytes| find_bytes(&bytes, format!("\0{folder}\0").as_bytes()).is_some())
+        };
+        LOADERS
+            .iter()
+            .any(|loaders| {
+                puts(Path::new(loaders.0), wide_folder) && puts(Path::new(loaders.1), narrow_folder)
+            })
+            .then(|| format!("{prefix}/$LIB/{FILE}").into())
+    })
 }
 
 fn open(path: &Path) -> Result<Library, Failure> {
@@ -140,7 +172,7 @@ pub(crate) fn elements(value: &OsStr) -> impl Iterator<Item = &OsStr> {
 /// True if this element stands for the preload library, whichever copy: by its note, or by its name if there is no such file.
 pub(crate) fn is_ours(element: &OsStr) -> bool {
     let path = Path::new(element);
-    match elf::read(path) {
+    match elf::read(&expanded(element)) {
         Ok(elf) => elf.ours.is_some(),
         Err(_) => path.file_name() == Some(OsStr::new(FILE)),
     }
@@ -171,7 +203,7 @@ fn configured_folders() -> impl Iterator<Item = PathBuf> {
 }
 
 /// glibc's `$LIB`, as it is for programs of our own class.
-fn expanded(element: &OsStr) -> PathBuf {
+pub(crate) fn expanded(element: &OsStr) -> PathBuf {
     let text = element.to_string_lossy();
     if !text.contains("$LIB") && !text.contains("${LIB}") {
         return element.into();
@@ -189,8 +221,12 @@ fn multiarch() -> String {
 
 /// A value for `LD_PRELOAD`: what is there already, without other copies of the library, and `library`: before the others, unless one
 /// of them defines a function of ours. Such a library does its own part and calls the next one, and that must be ours.
+/// The library by `$LIB`, if that is there, serves programs of every class, and stays.
 pub(crate) fn preload_value(library: &Path, now: Option<&OsStr>) -> OsString {
-    let others: Vec<_> = now.into_iter().flat_map(elements).filter(|element| !is_ours(element)).collect();
+    let (ours, others): (Vec<_>, Vec<_>) =
+        now.into_iter().flat_map(elements).partition(|element| is_ours(element));
+    let by_token = |element: &&OsStr| element.as_bytes().contains(&b'$') && expanded(element).exists();
+    let library = ours.into_iter().find(by_token).map_or(library, Path::new);
     let last = others.iter().any(|element| replaces_ours(element));
     let mut parts = others;
     parts.insert(if last { parts.len() } else { 0 }, library.as_os_str());
@@ -224,6 +260,7 @@ mod tests {
         assert_eq!(value(""), "/opt/libmtsafe_env_preload.so");
         assert_eq!(value(" : /a.so::/b.so "), "/opt/libmtsafe_env_preload.so:/a.so:/b.so");
         assert_eq!(value("/gone/libmtsafe_env_preload.so /a.so"), "/opt/libmtsafe_env_preload.so:/a.so");
+        assert_eq!(value("/gone/$LIB/libmtsafe_env_preload.so"), "/opt/libmtsafe_env_preload.so");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::commands::{Command, Opt};
 use crate::failure::{FAILED, Failure, NOT_FOUND, NOT_STARTED};
+use crate::libc_kind::Libc;
 use crate::library;
 use crate::program::{self, Program};
 use lexopt::{Arg, Parser};
@@ -51,8 +52,8 @@ fn run(parser: &mut Parser) -> Result<u8, Failure> {
 /// # Errors
 /// Status 127 if there is no such command, 126 if it cannot be started, 125 for everything else; then nothing was started.
 pub(crate) fn start(options: &Options, command: OsString, arguments: Vec<OsString>) -> Result<u8, Failure> {
-    let path = program::resolve(&command)?;
-    let program = Program::at(&path)?;
+    let file = program::resolve(&command)?;
+    let program = Program::at(&file)?;
     let libraries = library::find(options.library.as_deref())?;
     if let Some(obstacle) = program.obstacle(&libraries) {
         if options.strict {
@@ -69,8 +70,14 @@ pub(crate) fn start(options: &Options, command: OsString, arguments: Vec<OsStrin
         .ok()
         .and_then(|elf| library::of_kind(&libraries, elf.kind))
         .unwrap_or(&libraries[0]);
-    let value = library::preload_value(&library.path, std::env::var_os("LD_PRELOAD").as_deref());
-    Err(execute(&path, &command, &arguments, &value))
+    // With both classes here the programs that it starts may be of either. musl does not know `$LIB`.
+    let both = match program.elf.as_ref().ok().and_then(|elf| elf.loader.as_deref()).map(Libc::of_loader) {
+        Some(Libc::Glibc(_)) => library::of_both_classes(&libraries),
+        _ => None,
+    };
+    let path = both.as_ref().unwrap_or(&library.path);
+    let value = library::preload_value(path, std::env::var_os("LD_PRELOAD").as_deref());
+    Err(execute(&file, &command, &arguments, &value))
 }
 
 unsafe extern "C" {

@@ -1,7 +1,7 @@
 //! `mtsafe-env system`: the library for every program of a system, by `/etc/ld.so.preload`.
 
 use crate::commands::{Command, Opt};
-use crate::elf::{self, Elf};
+use crate::elf::{self, Elf, Kind};
 use crate::failure::Failure;
 use crate::libc_kind::Libc;
 use crate::library::{self, FILE};
@@ -116,7 +116,7 @@ fn status(options: &Options) -> Result<u8, Failure> {
         writeln!(out, "not enabled").map_err(Failure::output)?;
         return Ok(NO);
     };
-    let file = outside(&options.root, Path::new(first));
+    let file = library::expanded(outside(&options.root, Path::new(first)).as_os_str());
     match elf::read(&file) {
         Ok(Elf { ours: Some(version), .. }) => {
             writeln!(out, "enabled: {} {version}", Path::new(first).display()).map_err(Failure::output)?
@@ -132,16 +132,20 @@ fn status(options: &Options) -> Result<u8, Failure> {
 
 fn enable(options: &Options) -> Result<u8, Failure> {
     let root = &options.root;
-    let inside = library_inside(options)?;
-    let file = outside(root, &inside);
-    let elf = elf::read(&file)
-        .map_err(|error| no(format!("cannot use the library {}: {error}", file.display())))?;
-    if elf.ours.is_none() || !elf.defines_writers() {
-        return Err(no(format!("{} is not {FILE}", file.display())));
+    let (inside, files) = library_inside(options)?;
+    let mut kinds = Vec::new();
+    for inside in &files {
+        let file = outside(root, inside);
+        let elf = elf::read(&file)
+            .map_err(|error| no(format!("cannot use the library {}: {error}", file.display())))?;
+        if elf.ours.is_none() || !elf.defines_writers() {
+            return Err(no(format!("{} is not {FILE}", file.display())));
+        }
+        library::nameable(inside)?;
+        only_root_writes(root, inside)?;
+        kinds.push(elf.kind);
     }
-    library::nameable(&inside)?;
-    only_root_writes(root, &inside)?;
-    try_it(options, &inside, &elf)?;
+    try_it(options, &inside, &kinds)?;
 
     let now = list(root)?;
     let content = now.clone().unwrap_or_default();
@@ -209,12 +213,13 @@ fn without_ours(root: &Path, content: &[u8]) -> Vec<u8> {
     kept
 }
 
-/// The library's path as programs in the system see it.
-fn library_inside(options: &Options) -> Result<PathBuf, Failure> {
+/// The library's path as programs in the system see it, and the files that it stands for: one for each class if there is `$LIB` in it.
+fn library_inside(options: &Options) -> Result<(PathBuf, Vec<PathBuf>), Failure> {
+    let one = |path: PathBuf| (path.clone(), vec![path]);
     if let Some(path) = &options.library {
         let path = PathBuf::from(path);
         return if path.is_absolute() {
-            Ok(path)
+            Ok(one(path))
         } else {
             Err(no(format!(
                 "{} is a relative path: name the library as programs in that system see it",
@@ -223,12 +228,17 @@ fn library_inside(options: &Options) -> Result<PathBuf, Failure> {
         };
     }
     if options.root == Path::new("/") {
-        return Ok(library::find(None)?.swap_remove(0).path);
+        let mut found = library::find(None)?;
+        return Ok(match library::of_both_classes(&found) {
+            Some(path) => (path, found.into_iter().map(|library| library.path).collect()),
+            None => one(found.swap_remove(0).path),
+        });
     }
     PLACES
         .iter()
         .map(|folder| Path::new("/").join(folder).join(FILE))
         .find(|path| outside(&options.root, path).is_file())
+        .map(one)
         .ok_or_else(|| {
             no(format!(
                 "no {FILE} in {}: copy it to usr/lib there, or name it with --library FILE",
@@ -271,7 +281,7 @@ fn only_root_writes(root: &Path, inside: &Path) -> Result<(), Failure> {
 }
 
 /// Starts a harmless program of each class in a child, with the library. None of them may fail, or say a word.
-fn try_it(options: &Options, inside: &Path, library: &Elf) -> Result<(), Failure> {
+fn try_it(options: &Options, inside: &Path, libraries: &[Kind]) -> Result<(), Failure> {
     let root = &options.root;
     let loaders = loaders(root);
     let reading: Vec<_> = loaders
@@ -286,13 +296,13 @@ fn try_it(options: &Options, inside: &Path, library: &Elf) -> Result<(), Failure
     }
     let mut tried = false;
     for (loader, elf) in reading {
-        if elf.kind != library.kind {
+        if !libraries.contains(&elf.kind) {
             if !options.partial {
                 return Err(no(format!(
                     "there are {} programs, too (/{}), which would print a line about the {} library on every start: --partial if you accept that",
                     elf.kind,
                     loader.display(),
-                    library.kind
+                    libraries[0]
                 )));
             }
             continue;

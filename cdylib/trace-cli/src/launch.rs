@@ -16,8 +16,8 @@ const PRELOAD: &str = "libmtsafe_env_preload.so";
 /// Where a library may be, from the folder that this program is in: the build tree, one prefix, folders of distributions.
 const FOLDERS: [&str; 7] = [
     ".",
+    "../lib64", // before lib: where there is this one, that one is for 32-bit programs
     "../lib",
-    "../lib64",
     "../lib/x86_64-linux-gnu",
     "../lib/aarch64-linux-gnu",
     "../lib/mtsafe-env",
