@@ -274,14 +274,13 @@ impl Hints {
         &'a self,
         head: &Head,
         key: Key<'a>,
-        is_enough: &dyn Fn(Option<Place>) -> bool,
+        is_enough: Enough<'_>,
     ) -> Option<Look<'a>> {
         // Acquire [generation]: as in `generation`.
         // mutant survives: as there
         let generation = self.generation.load(Ordering::Acquire);
         let first = head.load();
         let start = self.index(first)?;
-        let done = Look { hints: self, first, generation, found: Found::default(), is_done: true };
         let is_fixed = |slot, entry| self.index(slot).is_some_and(|i| self.is_fixed(i, entry));
         let found = match generation % STEP {
             // SAFETY: the caller's promise; `start` is one of these slots.
@@ -290,12 +289,14 @@ impl Hints {
             LOOSE => unsafe { plain_found(slots(first), key, &is_fixed, is_enough) },
             _ => return None,
         };
-        let Some(found) = found else { return Some(done) };
+        let Some(found) = found else {
+            return Some(Look { hints: self, first, generation, found: Found::default(), is_done: true });
+        };
         if !self.is_still(generation) {
             return None;
         }
-        let is_done = found.places.is_none() && is_enough(None);
-        Some(Look { found, is_done, ..done })
+        let is_done = found.places().is_none() && is_enough(None);
+        Some(Look { hints: self, first, generation, found, is_done })
     }
 
     /// The places from slot `start` on whose entry has that name, up to the end of the list.
@@ -437,21 +438,32 @@ unsafe fn scan(head: &Head, name: &[u8]) -> *const c_char {
 pub(crate) struct Place {
     pub(crate) slot: *const Slot,
     pub(crate) entry: *mut c_char,
-    /// True if the entry is known to be fixed.
-    pub(crate) fixed: bool,
 }
+
+/// Whether a search need not go on: asked of the first place, and whether the entry there is known to be fixed; or of `None`, at the end.
+pub(crate) type Enough<'a> = &'a dyn Fn(Option<(Place, bool)>) -> bool;
 
 /// The first and the last place of a name, and where the list ends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Found {
-    pub(crate) places: Option<(Place, Place)>,
+    /// Its slot is null if there is none.
+    first: Place,
+    last: Place,
     /// The terminator.
     pub(crate) end: *const Slot,
 }
 
 impl Default for Found {
     fn default() -> Found {
-        Found { places: None, end: ptr::null() }
+        let nowhere = Place { slot: ptr::null(), entry: ptr::null_mut() };
+        Found { first: nowhere, last: nowhere, end: ptr::null() }
+    }
+}
+
+impl Found {
+    /// The first and the last place, if there are any.
+    pub(crate) fn places(&self) -> Option<(Place, Place)> {
+        (!self.first.slot.is_null()).then_some((self.first, self.last))
     }
 }
 
@@ -481,9 +493,9 @@ impl Named<'_> {
         (slot, None)
     }
 
-    /// [`next`](Iterator::next) for a loop.
+    /// [`next`](Iterator::next) for a loop; and whether the entry is known to be fixed.
     #[inline(always)]
-    fn advance(&mut self) -> Option<Place> {
+    fn advance(&mut self) -> Option<(Place, bool)> {
         while self.end.is_null() {
             let (slot, i) = self.candidate();
             // SAFETY: a slot of the list: the terminator was not met yet (L1).
@@ -495,18 +507,23 @@ impl Named<'_> {
             }
             let fixed = i.is_some_and(|i| self.search.hints.is_fixed(i, entry));
             // SAFETY: L2, L4: an entry of the list; H1.
-            let hit = unsafe {
-                if fixed {
-                    value_in_fixed(entry, self.key.name).is_some()
-                } else {
-                    self.key.wanted().value_in(entry).is_some()
-                }
-            };
-            if hit {
-                return Some(Place { slot, entry, fixed });
+            if unsafe { is_named(entry, self.key, fixed) } {
+                return Some((Place { slot, entry }, fixed));
             }
         }
         None
+    }
+}
+
+/// True if the entry has that name.
+///
+/// # Safety
+/// - it is a string that stays, and if `fixed`, as H1 says.
+#[inline(never)] // or all that is to be compared would be made ready before anything is found
+unsafe fn is_named(entry: *const c_char, key: Key<'_>, fixed: bool) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if fixed { value_in_fixed(entry, key.name).is_some() } else { key.wanted().value_in(entry).is_some() }
     }
 }
 
@@ -515,25 +532,23 @@ impl Iterator for Named<'_> {
 
     #[inline(never)]
     fn next(&mut self) -> Option<Place> {
-        self.advance()
+        self.advance().map(|(place, _)| place)
     }
 }
 
 impl Found {
     /// The first and the last of the places that `next` gives, but for the end of the list. `None` if the first is enough.
     #[inline(always)]
-    fn of(
-        mut next: impl FnMut() -> Option<Place>,
-        is_enough: &dyn Fn(Option<Place>) -> bool,
-    ) -> Option<Found> {
+    fn of(mut next: impl FnMut() -> Option<(Place, bool)>, is_enough: Enough<'_>) -> Option<Found> {
         let mut found = Found::default();
-        while let Some(place) = next() {
-            let first = match found.places {
-                Some((first, _)) => first,
-                None if is_enough(Some(place)) => return None,
-                None => place,
-            };
-            found.places = Some((first, place));
+        while let Some((place, fixed)) = next() {
+            if found.first.slot.is_null() {
+                if is_enough(Some((place, fixed))) {
+                    return None;
+                }
+                found.first = place;
+            }
+            found.last = place;
         }
         Some(found)
     }
@@ -549,7 +564,7 @@ pub(crate) unsafe fn found(
     start: usize,
     key: Key<'_>,
     side: Side,
-    is_enough: &dyn Fn(Option<Place>) -> bool,
+    is_enough: Enough<'_>,
 ) -> Option<Found> {
     // SAFETY: the caller's promise.
     let search = unsafe { Search::new(hints, start, key.hash, side) };
@@ -567,13 +582,13 @@ pub(crate) unsafe fn plain_found<const OWN: bool>(
     mut slots: Slots<OWN>,
     key: Key<'_>,
     is_fixed: &dyn Fn(*const Slot, *mut c_char) -> bool,
-    is_enough: &dyn Fn(Option<Place>) -> bool,
+    is_enough: Enough<'_>,
 ) -> Option<Found> {
     let wanted = key.wanted();
     let next = || {
         // SAFETY: the caller's promise.
         let (slot, entry) = slots.find(|&(_, entry)| unsafe { wanted.value_in(entry) }.is_some())?;
-        Some(Place { slot, entry, fixed: is_fixed(slot, entry) })
+        Some((Place { slot, entry }, is_fixed(slot, entry)))
     };
     let found = Found::of(next, is_enough)?;
     Some(Found { end: slots.at(), ..found })
@@ -594,7 +609,7 @@ impl Look<'_> {
     /// the program has not stored into these slots. Under the update lock.
     #[inline]
     pub(crate) fn still(&self, hints: &Hints, first: *const Slot) -> Option<Found> {
-        let Found { places, end } = self.found;
+        let (places, end) = (self.found.places(), self.found.end);
         // SAFETY: slots of ours.
         let holds = |place: Place| unsafe { &*place.slot }.own() == place.entry;
         let same = ptr::eq(hints, self.hints)

@@ -24,7 +24,7 @@ use crate::arrays::Arrays;
 use crate::batches::Batches;
 use crate::entry::{self, Key, Name, Wanted};
 use crate::error::{Error, Moved, Stop};
-use crate::hints::{self, Found, Hint, Hints, Look, Place};
+use crate::hints::{self, Enough, Found, Hint, Hints, Look, Place};
 use crate::inherited::Inherited;
 use crate::keep::{self, Strings};
 use crate::list::{Editor, Moves};
@@ -243,14 +243,14 @@ impl Store {
         let keys = self.inherited.keys.get();
         let key = Key::new(&name, keys).ok_or(Error::InvalidName)?;
         let name = key.name;
-        let is_enough = |old: Option<Place>| {
+        let is_enough = |old: Option<(Place, bool)>| {
             // Ours, so nobody edits it, and equal: nothing to do. A string of somebody else's is replaced by a copy of ours.
             // SAFETY: L2, L4: an entry in the list, of this name; its value follows. It is fixed: eight bytes behind it are readable, of ours (K4)
             // and of the kernel's, behind which the file name and a word come.
             let equal = |old: Place| unsafe {
-                old.fixed && keep::is(old.entry.add(name.len() + 1), value) && self.strings.owns(old.entry)
+                keep::is(old.entry.add(name.len() + 1), value) && self.strings.owns(old.entry)
             };
-            old.is_some_and(|old| !overwrite || equal(old))
+            old.is_some_and(|(old, fixed)| !overwrite || fixed && equal(old))
         };
         let mut look = None;
         // SAFETY: the caller's promise: a proper list.
@@ -264,7 +264,7 @@ impl Store {
                     // Memory first.
                     let string = self.strings.string(key, value, keys)?;
                     match list.found(key, &look) {
-                        Found { places: Some(_), .. } if !overwrite => Ok(()),
+                        found if !overwrite && found.places().is_some() => Ok(()),
                         found => self.store(head, list, key, string, true, found),
                     }
                 }
@@ -302,7 +302,7 @@ impl Store {
         &'a self,
         head: &Head,
         key: Key<'a>,
-        is_enough: &dyn Fn(Option<Place>) -> bool,
+        is_enough: Enough<'_>,
         look: &mut Option<Look<'a>>,
     ) -> bool {
         let hints = self.inherited.hints().filter(|_| hints::ENABLED);
@@ -313,7 +313,7 @@ impl Store {
         }
         // SAFETY: as above: a proper list.
         let found = unsafe { program::find(head.load(), key) };
-        is_enough(found.map(|(slot, entry)| Place { slot, entry, fixed: false }))
+        is_enough(found.map(|(slot, entry)| (Place { slot, entry }, false)))
     }
 
     /// Makes the caller's string `NAME=VALUE` itself the entry. It stays the caller's: it must live as long as it is in the
@@ -674,9 +674,9 @@ fn replace(
     keys: Keyed,
     mut found: Found,
 ) -> Result<bool, Moved> {
-    while let Some((first, last)) = found.places {
+    while let Some((first, last)) = found.places() {
         if ptr::eq(first.slot, last.slot) {
-            if !ptr::eq(first.entry, string) || first.fixed != hint.fixed {
+            if !ptr::eq(first.entry, string) || list.noted(first.slot, string) != Some(hint) {
                 list.replace(first.slot, string, Some(hint));
             }
             return Ok(true);
@@ -691,7 +691,7 @@ fn replace(
 /// the lock.
 #[inline(never)]
 fn remove_all(list: &mut Editor<'_>, key: Key<'_>, keys: Keyed, mut found: Found) -> Result<(), Moved> {
-    while let Some((first, last)) = found.places {
+    while let Some((first, last)) = found.places() {
         remove(list, last, key.hash, keys)?;
         found = if ptr::eq(first.slot, last.slot) { Found::default() } else { list.find(key) };
     }

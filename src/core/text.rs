@@ -106,15 +106,19 @@ impl Keyed {
     /// A hash of `bytes`.
     #[inline]
     pub(crate) fn hash(self, bytes: &[u8]) -> u64 {
-        let mut hash = bytes.len() as u64;
-        let mut chunks = bytes.chunks_exact(8);
-        for chunk in &mut chunks {
-            // SAFETY: eight bytes.
-            hash = self.fold(hash, unsafe { plain(chunk.as_ptr()) });
-        }
-        let mut rest = [0; 8];
-        rest[..chunks.remainder().len()].copy_from_slice(chunks.remainder());
-        self.fold(hash, u64::from_le_bytes(rest))
+        let (at, len) = (bytes.as_ptr(), bytes.len());
+        // SAFETY: as many bytes, if there are any.
+        let last = unsafe {
+            match len {
+                0 => 0,
+                1..8 => short(at, len),
+                _ => plain(at.add(len - 8)),
+            }
+        };
+        let words = bytes.chunks_exact(8);
+        // SAFETY: eight bytes.
+        let hash = words.fold(len as u64, |hash, word| self.fold(hash, unsafe { plain(word.as_ptr()) }));
+        self.fold(hash, last)
     }
 
     /// A hash of a name's first bytes, which [`Words`] leave out, or 0 if there are none.

@@ -271,6 +271,7 @@ unsafe fn parts<'a>(string: *const c_char, keys: Keyed) -> Option<(Key<'a>, &'a 
 ///
 /// # Safety
 /// - `known` is a string of ours.
+#[inline(never)] // or all that is to be compared would be made ready before anything is found
 unsafe fn holds(known: *const c_char, key: Key<'_>, value: &[u8]) -> bool {
     // SAFETY: K4; a value found lies in the same string.
     unsafe { entry::value_in_fixed(known, key.name).is_some_and(|found| is(found, value)) }
