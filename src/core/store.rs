@@ -260,12 +260,12 @@ impl Store {
         let text = Text::default();
         loop {
             let done = self.locked(|| match self.place(head)? {
-                Where::Ours(list) => {
+                Where::Ours(mut list) => {
                     // Memory first.
                     let string = self.strings.string(key, value, keys)?;
                     match list.found(key, &look) {
                         found if !overwrite && found.places().is_some() => Ok(()),
-                        found => self.store(head, list, key, string, true, found),
+                        found => self.store(head, &mut list, key, string, true, found),
                     }
                 }
                 Where::Theirs(first) => {
@@ -280,9 +280,9 @@ impl Store {
                         _ => {}
                     }
                     let string = self.strings.string(key, value, keys)?;
-                    let list = self.adopt(head, first)?;
+                    let mut list = self.adopt(head, first)?;
                     let found = list.find(key);
-                    self.store(head, list, key, string, true, found)
+                    self.store(head, &mut list, key, string, true, found)
                 }
             });
             match done {
@@ -332,7 +332,7 @@ impl Store {
                 self.arrays.give_back(string, key.hash);
                 self.inherited.give_back();
             }
-            let list = match self.place(head)? {
+            let mut list = match self.place(head)? {
                 Where::Ours(list) => list,
                 Where::Theirs(first) => {
                     // SAFETY: the caller's promise: a proper list.
@@ -349,7 +349,7 @@ impl Store {
                 }
             };
             let found = list.find(key);
-            self.store(head, list, key, string, false, found)
+            self.store(head, &mut list, key, string, false, found)
         });
         done.map_err(Error::from)
     }
@@ -496,21 +496,30 @@ impl Store {
         if self.is_broken() {
             return Ok(Where::Theirs(first));
         }
-        if let Some(array) = self.arrays.holding(first) {
-            return self.resume(head, array, first).map(Where::Ours);
+        let array = match self.arrays.holding(first) {
+            Some(array) => Some(array),
+            None => self.kernel(first)?,
+        };
+        match array {
+            Some(array) => self.resume(head, array, first).map(Where::Ours),
+            None => Ok(Where::Theirs(first)),
         }
+    }
+
+    /// The header of the list at `first`, if that is the kernel's. Under the lock.
+    #[cold]
+    #[inline(never)]
+    fn kernel(&self, first: *const Slot) -> Result<Option<&Array>, Stop> {
         // SAFETY: the promise of the callers: a proper list.
         let len = unsafe { slots(first) }.count();
         // SAFETY: as above.
-        let Some(array) = (unsafe { self.inherited.describe(&self.strings, first, len) })? else {
-            return Ok(Where::Theirs(first));
-        };
-        self.arrays.set_kernel(array);
-        self.resume(head, array, first).map(Where::Ours)
+        let array = unsafe { self.inherited.describe(&self.strings, first, len) }?;
+        array.inspect(|array| self.arrays.set_kernel(array));
+        Ok(array)
     }
 
     /// Goes on with the list in an array, where the head points to slot `first`.
-    #[inline(never)]
+    #[inline(always)]
     fn resume<'a>(
         &'a self,
         head: &'a Head,
@@ -609,7 +618,7 @@ impl Store {
     fn store<'a>(
         &'a self,
         head: &'a Head,
-        mut list: Editor<'a>,
+        list: &mut Editor<'a>,
         key: Key<'_>,
         string: *mut c_char,
         fixed: bool,
@@ -617,19 +626,19 @@ impl Store {
     ) -> Result<(), Stop> {
         let hint = Hint { hash: key.hash, fixed };
         if list.is_cluttered() {
-            list = self.move_on(head, &list, found.end, false)?;
+            *list = self.move_on(head, list, found.end, false)?;
             found = list.find(key);
         }
-        if !replace(&mut list, key, string, hint, self.inherited.keys.get(), found)?
+        if !replace(list, key, string, hint, self.inherited.keys.get(), found)?
             && !list.add(string, Some(hint), found.end)?
         {
-            list = self.move_on(head, &list, found.end, true)?;
+            *list = self.move_on(head, list, found.end, true)?;
             let end = list.find(key).end;
             if !list.add(string, Some(hint), end)? {
                 return Err(Stop::Memory(usize::MAX)); // there is room: cannot be
             }
         }
-        self.ended(&list)
+        self.ended(list)
     }
 
     /// A change counts if the list is still the environment.
