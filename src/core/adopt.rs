@@ -75,14 +75,25 @@ impl<'a> Means<'a> {
         let list = unsafe { slots(first) };
         let differs = |slot| same.is_none_or(|same| !same.holds(same.from_end - same.from.index(slot)));
         // Not more than were counted: the program's list may be growing.
-        for (slot, entry) in list.filter(|&(slot, _)| differs(slot)).take(len) {
-            match array.filter(|array| array.holds(slot)) {
-                Some(array) => {
-                    if let Some((entry, hint)) = array.listed(array.index(slot)) {
-                        plan.collect(entry, hint);
-                    }
-                }
-                None => plan.collect(entry, None),
+        let list = list.filter(|&(slot, _)| differs(slot)).take(len);
+        let ours = |slot: *const Slot| {
+            array.filter(|array| array.holds(slot)).map(|array| (array, array.index(slot)))
+        };
+        // What moves left below the list, before the program put an older head back, comes last: mostly what it is a copy of is there, too.
+        let is_copy = |slot: *const Slot| {
+            ours(slot).is_some_and(|(array, i)| slot < array.first.get() && array.is_copy(i))
+        };
+        let mut copies = false;
+        for (slot, entry) in list.clone() {
+            if is_copy(slot) {
+                copies = true;
+                continue;
+            }
+            plan.collect(entry, ours(slot).and_then(|(array, i)| array.noted(i, entry)));
+        }
+        if copies {
+            for (slot, entry) in list.filter(|&(slot, _)| is_copy(slot)) {
+                plan.collect(entry, ours(slot).and_then(|(array, i)| array.noted(i, entry)));
             }
         }
         if array.is_none() {
@@ -137,17 +148,17 @@ impl<'a> Means<'a> {
         // Not more than were counted: a thread that was hidden from us may make the program's list longer.
         let list = list.take(len);
         let mut known = array.is_none().then(|| Known::new(self));
-        let entries = list.filter_map(|(slot, entry)| match array.filter(|array| array.holds(slot)) {
-            Some(array) => array.listed(array.index(slot)),
-            None => Some((entry, known.as_mut().and_then(|known| known.hint(entry)))),
+        let entries = list.map(|(slot, entry)| match array.filter(|array| array.holds(slot)) {
+            Some(array) => (entry, array.noted(array.index(slot), entry)),
+            None => (entry, known.as_mut().and_then(|known| known.hint(entry))),
         });
         copy.write(len, entries);
         next.may_repeat.set(true);
         Ok(copy)
     }
 
-    /// The list at `first`, in `array` or the program's, brought into another array, and not yet published there. One that a change was broken
-    /// off in may hold an entry twice.
+    /// The list at `first`, in `array` or the program's, brought into another array, and not yet published there. `planned`: an entry may be in it
+    /// twice, as moves left it.
     ///
     /// # Safety
     /// - as for [`copy`](Self::copy).
@@ -157,11 +168,11 @@ impl<'a> Means<'a> {
         first: *const Slot,
         array: Option<&Array>,
         moves: Moves,
-        broken: bool,
+        planned: bool,
     ) -> Result<Editor<'a>, Stop> {
         // SAFETY: the caller's promise.
         unsafe {
-            if moves == Moves::Alone && !broken {
+            if moves == Moves::Alone && !planned {
                 return self.copy(head, first, array);
             }
             self.bring(head, &self.collect(first, array, 0)?, moves)

@@ -389,14 +389,6 @@ impl Array {
         }
     }
 
-    /// The entry in slot `i` of a list, and what was noted of it; `None` if it is the copy that a move left below the list, before the program put
-    /// an older head back.
-    pub(crate) fn listed(&self, i: usize) -> Option<(*mut c_char, Option<Hint>)> {
-        let (slot, entry) = (self.slot(i), self.slot(i).own());
-        let copy = ptr::from_ref(slot) < self.first.get() && self.is_copy(i);
-        (!copy).then(|| (entry, self.noted(i, entry)))
-    }
-
     /// True if all slots from `first` on are copies of what is in the list at `left`: few different ones, or nobody looks.
     pub(crate) fn is_copied(&self, first: *const Slot, left: *const Slot) -> bool {
         const FEW: usize = 64;

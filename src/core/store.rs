@@ -536,7 +536,7 @@ impl Store {
                 first = left;
             } else if (array.index(first)..array.index(left)).any(|i| array.is_copy(i)) {
                 // SAFETY: a list in an array of ours.
-                return unsafe { self.bring(head, first, Some(array)) };
+                return unsafe { self.bring(head, first, Some(array), true) };
             }
         }
         array.first.set(first);
@@ -550,7 +550,7 @@ impl Store {
     pub(crate) fn adopt<'a>(&'a self, head: &'a Head, first: *const Slot) -> Result<Editor<'a>, Stop> {
         self.leave();
         // SAFETY: the promise of the callers: every list that the head is given is a proper one.
-        unsafe { self.bring(head, first, None) }
+        unsafe { self.bring(head, first, None, self.is_broken()) }
     }
 
     /// The program has assigned `environ`: the list that was live before may come back.
@@ -587,9 +587,10 @@ impl Store {
         head: &'a Head,
         first: *const Slot,
         array: Option<&Array>,
+        planned: bool,
     ) -> Result<Editor<'a>, Stop> {
         // SAFETY: the caller's promise.
-        let mut list = unsafe { self.means().adopt(head, first, array, self.moves(), self.is_broken()) }?;
+        let mut list = unsafe { self.means().adopt(head, first, array, self.moves(), planned) }?;
         self.publish(&mut list, first)?;
         Ok(list)
     }

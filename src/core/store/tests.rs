@@ -891,3 +891,26 @@ fn a_string_that_comes_back_with_another_name_is_a_new_one() {
         env.unset("A").unwrap();
     }
 }
+
+/// The program puts an older head back and cuts the list before the one that moves left: what it then sees is the list, copies or not.
+#[test]
+fn a_list_that_is_cut_among_copies_stays() {
+    for alone in [false, true] {
+        let env = if alone { Env::alone(&[]) } else { Env::of(&[]) };
+        for name in ["A", "B", "C", "D", "E", "F"] {
+            env.set(name, "1");
+        }
+        let saved = env.head.load();
+        let first: Vec<String> = entries(&env.head)[..3].iter().map(|entry| entry[..1].into()).collect();
+        first.iter().for_each(|name| env.unset(name).unwrap());
+        // SAFETY: a list in an array of ours.
+        unsafe { env.head.assign(saved) };
+        store_at(&env.head, 1, None);
+        let seen = entries(&env.head);
+        assert_eq!(seen.len(), 1);
+        env.set("NEW", "1");
+        let mut now = entries(&env.head);
+        now.retain(|entry| entry != "NEW=1");
+        assert_eq!(now, seen);
+    }
+}
