@@ -41,7 +41,9 @@ impl Model {
                 _ => model.rest.push(entry),
             }
         }
+        // (Where the program puts an older head back, copies below the list are seen until the next change.)
         model.rest.sort();
+        model.rest.dedup();
         model
     }
 }
