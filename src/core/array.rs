@@ -297,7 +297,7 @@ impl Array {
         less.into_iter().for_each(|kind| held[kind] = held[kind].saturating_sub(1));
         more.into_iter().for_each(|kind| held[kind] += 1);
         self.held.set(held);
-        self.hints.set_loose(held[1] > held[0] || held[0] + held[1] <= hints::FEW);
+        self.hints.set_loose(held[1] > held[0]);
     }
 
     /// What was noted of slot `i`, if it still holds that `entry`: not if the program stored it. Under the update lock.

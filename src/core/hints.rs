@@ -12,8 +12,8 @@
 //!   from the `=` on that ends its name, but for the last few strings of the kernel's, which are compared byte by byte ([`Hints::new`]).
 //! - H2: no null slot of a list equals its shadow. So the terminator is a candidate, and a search ends there. Should the program have
 //!   written over it, the search ends with the last group, and a plain scan goes on.
-//! - H3: the generation is odd while the list is changed, and another number after that: even, or odd if a plain scan is faster: of
-//!   [`FEW`] entries, or if most of them are not fixed, so that each would be a candidate.
+//! - H3: the generation is odd while the list is changed, and another number after that: even, or odd if a plain scan is faster: if
+//!   most entries are not fixed, so that each would be a candidate.
 //!
 //! # Why a miss needs the generation
 //! The slots of a group are loaded in no particular order, and a slot, its shadow and its tag are three loads. So a search beside
@@ -46,9 +46,6 @@ use core::ptr::{self, NonNull};
 
 /// Slots from which on it pays to ask the processor itself what it can do: a read then saves about 100 ns.
 const WIDE: usize = 1024;
-
-/// Entries of a list that is scanned plainly: that is faster then.
-pub(crate) const FEW: usize = if cfg!(any(loom, test)) { 1 } else { 12 };
 
 /// False under `--cfg mtsafe_env_plain`: all reads are plain scans then.
 pub(crate) const ENABLED: bool = !cfg!(mtsafe_env_plain);

@@ -21,7 +21,7 @@
 use crate::array::Array;
 use crate::entry::Key;
 use crate::error::Stop;
-use crate::hints::{FEW, Hint, Hints};
+use crate::hints::{Hint, Hints};
 use crate::keep::Strings;
 use crate::machine::GROUP;
 use crate::slot::{Slot, slots};
@@ -191,8 +191,8 @@ impl Inherited {
     unsafe fn build(&self, first: *const Slot, len: usize) {
         let end = (len + 1).next_multiple_of(GROUP);
         // SAFETY: the caller's promise.
-        if len <= FEW || end > MOST || !unsafe { is_initial(first, len) && is_whole(first, len) } {
-            return; // a plain scan is faster, or all that helps
+        if end > MOST || !unsafe { is_initial(first, len) && is_whole(first, len) } {
+            return; // a plain scan is all that helps
         }
         let (keys, limit) = (self.keys.get(), self.limit());
         let room: *mut Room = self.room.get().cast();
