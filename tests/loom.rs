@@ -711,6 +711,16 @@ models! {
         reader.join().unwrap();
     }
 
+    /// The program stored X over A, whose tag is there until X is replaced.
+    what_was_stored_over_an_entry_is_found_while_it_is_replaced bounded |env| {
+        env.fill(&["A=1", "Y=1"]);
+        env.writer();
+        env.store_at(0, Some(c"X=1"));
+        let reader = env.spawn(|env| assert!(matches!(env.value("X"), Some("1" | "2"))));
+        env.set("X", "2");
+        reader.join().unwrap();
+    }
+
     /// X itself is replaced, by a string of ours and by one of the program's.
     a_replaced_variable_is_found bounded |env| {
         env.fill(&["X=1", "Y=1"]);

@@ -282,6 +282,18 @@ static void threads(size_t unused) {
     check("after eight threads");
 }
 
+/* Behind the last string come the file name and a word, and no byte more can be read. So many names that some have the tag of that
+ * string: those are compared with it. */
+static void end_of_stack(size_t many) {
+    char name[] = "ABSENT_NAME_OF_ALL_WORDS00000000";
+    CHECK(variables > 0 && strlen(environ[variables - 1]) < 8 && strlen(name) == 32);
+    read_much();
+    for (size_t i = 0; i < many; i++) {
+        sprintf(name + 24, "%08zu", i);
+        CHECK(!getenv(name));
+    }
+}
+
 static volatile sig_atomic_t handled;
 
 static void arm(void) {
@@ -357,7 +369,8 @@ static const struct scenario {
     const char *name;
     void (*run)(size_t argument);
 } scenarios[] = {{"reads", reads}, {"cut_early", cut_early}, {"moved_early", moved_early}, {"stored_early", stored_early},
-                 {"stores", stores}, {"change", change}, {"threads", threads}, {"signals", signals}, {"forks", forks}};
+                 {"stores", stores}, {"change", change}, {"threads", threads}, {"signals", signals}, {"forks", forks},
+                 {"end_of_stack", end_of_stack}};
 
 /* Some are there twice, some have no name. */
 static char **environment(size_t n) {
@@ -429,6 +442,7 @@ int main(int argc, char **argv) {
         for (size_t number = 0; number < 10; number += n <= 1000 ? 1 : 3)
             run("change", n, number);
     }
+    run("end_of_stack", 40, 1000000);
     for (int round = 0; round < rounds; round++) {
         run("threads", round % 2 ? 1000 : LONGEST_WITH_HINTS, 0);
         run("signals", round % 2 ? LONGEST_WITH_HINTS : 1000, 0);

@@ -889,3 +889,38 @@ fn a_string_that_comes_back_with_another_name_is_a_new_one() {
         env.unset("A").unwrap();
     }
 }
+
+/// What a writer found without the lock counts under it only if all that it rests on is as it was.
+#[test]
+fn a_look_counts_only_if_nothing_changed() {
+    let env = Env::of(&[]);
+    ["D", "C", "B", "A"].iter().for_each(|name| env.set(name, "1"));
+    let hints = env.store.arrays.latest().unwrap().hints();
+    let first = env.head.load();
+    let name: &[u8] = b"A";
+    let key = Key::new(&name, env.store.inherited.keys.get()).unwrap();
+    // SAFETY: a proper list.
+    let look = || unsafe { hints.look(&env.head, key, &|_| false) }.unwrap();
+    let here = |look: &Look<'_>| look.still(hints, first).is_some();
+    let (one, stored) = (look(), c"A=1");
+    assert!(here(&one));
+    assert!(one.still(hints, first.wrapping_add(1)).is_none(), "another head");
+    let other = Env::of(&[]);
+    other.set("A", "1");
+    assert!(one.still(other.store.arrays.latest().unwrap().hints(), first).is_none(), "another array");
+    store_at(&env.head, 2, Some(stored));
+    let two = look();
+    assert!(here(&one) && here(&two), "what was found is there");
+    store_at(&env.head, 2, Some(c"C=1"));
+    assert!(here(&one) && !here(&two), "the last one was stored over");
+    store_at(&env.head, 4, Some(stored));
+    assert!(!here(&one), "the program appended");
+    store_at(&env.head, 4, None);
+    assert!(here(&one));
+    env.set("B", "2");
+    assert!(!here(&one), "a change");
+    let one = look();
+    assert!(here(&one));
+    store_at(&env.head, 0, Some(c"X=1"));
+    assert!(!here(&one), "it was stored over");
+}
