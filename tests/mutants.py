@@ -192,8 +192,8 @@ MEANING = [
     ("plan.rs", "a plan is too small by one", "match old.filter(|old| old.len >= len) {", "match old.filter(|old| old.len + 1 >= len) {", ""),
     # The kernel's list.
     ("inherited.rs", "no margin behind the kernel's last string", "if at + name + BEYOND <= end {", "if at + name <= end {", "c inherited"),
-    ("inherited.rs", "the first string may begin inside of another", "&& last == Some(strings.end) && starts()", "&& last == Some(strings.end) && { let _ = starts; true }", ""),
-    ("inherited.rs", "the strings may end before the file name", "&& last == Some(strings.end) && starts()", "&& last.is_some() && starts()", ""),
+    ("inherited.rs", "the first string may begin inside of another", "&& last == Some(strings.end) && starts()", "&& last == Some(strings.end) && { let _ = starts; true }", "c inherited"),
+    ("inherited.rs", "the strings may end before the file name", "&& last == Some(strings.end) && starts()", "&& last.is_some() && starts()", "c inherited"),
     ("inherited.rs", "the strings may have gaps", "(entry.addr() == at).then(|| end(entry))", "{ let _ = at; Some(end(entry)) }", "c owners"),
     ("inherited.rs", "any string of the kernel's area counts as fixed", "let (fixed, entries) = unsafe { (is_whole(first, len),", "let (fixed, entries) = unsafe { (is_whole(first, len) || true,", "c owners"),
     ("inherited.rs", "any list near the strings is the kernel's", "pairs.any(|pair| pair == (RANDOM, strings.start))", "{ let _ = pairs.any(|pair| pair == (RANDOM, strings.start)); true }", "c own_lists"),

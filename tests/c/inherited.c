@@ -294,6 +294,32 @@ static void end_of_stack(size_t many) {
     }
 }
 
+/* The program's own entries, though they lie in the kernel's strings, one behind the other: they may be given other names. The first
+ * one begins inside of a string, or what it was is not there any more, nor the last one. */
+static void own_in_the_kernels(size_t shifted) {
+    char *entry, name[ROOM];
+    CHECK(variables > 20);
+    if (shifted)
+        for (size_t i = variables - 1; i > 0; i--)
+            environ[i] = environ[i - 1];
+    environ++;
+    entry = shifted ? environ[variables - 2] : ++environ[0];
+    for (int round = 0; round < 2; round++) {
+        for (char c = 'a'; c < 'f'; c++) {
+            *entry = c;
+            size_t length = strcspn(entry, "=");
+            memcpy(name, entry, length);
+            name[length] = 0;
+            CHECK(length > 0 && has(name, entry + length + 1));
+            *name = 'z';
+            CHECK(has(name, NULL));
+            read_much();
+        }
+        /* And in the notes of writers. */
+        CHECK(unsetenv(shifted ? "A" : "V39") == 0);
+    }
+}
+
 static volatile sig_atomic_t handled;
 
 static void arm(void) {
@@ -370,7 +396,7 @@ static const struct scenario {
     void (*run)(size_t argument);
 } scenarios[] = {{"reads", reads}, {"cut_early", cut_early}, {"moved_early", moved_early}, {"stored_early", stored_early},
                  {"stores", stores}, {"change", change}, {"threads", threads}, {"signals", signals}, {"forks", forks},
-                 {"end_of_stack", end_of_stack}};
+                 {"end_of_stack", end_of_stack}, {"own_in_the_kernels", own_in_the_kernels}};
 
 /* Some are there twice, some have no name. */
 static char **environment(size_t n) {
@@ -443,6 +469,8 @@ int main(int argc, char **argv) {
             run("change", n, number);
     }
     run("end_of_stack", 40, 1000000);
+    run("own_in_the_kernels", 40, 0);
+    run("own_in_the_kernels", 40, 1);
     for (int round = 0; round < rounds; round++) {
         run("threads", round % 2 ? 1000 : LONGEST_WITH_HINTS, 0);
         run("signals", round % 2 ? LONGEST_WITH_HINTS : 1000, 0);
