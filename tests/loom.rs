@@ -800,6 +800,19 @@ models! {
         drop(list);
     }
 
+    /// They were built before the first change, which moves X up in its group; a reader has them in hand.
+    hints_of_readers_are_believed_no_more bounded |env| {
+        let list = initial(&["X=9", "A=1", "B=1"]);
+        env.assign(&list);
+        env.writer();
+        assert_eq!([env.value("X"), env.value("N"), env.value("N")], [Some("9"), None, None]);
+        let reader = env.spawn(|env| assert_eq!(env.value("X"), Some("9")));
+        env.unset("A");
+        env.unset("B");
+        reader.join().unwrap();
+        drop(list);
+    }
+
     /// A reader builds while a writer makes the first change.
     hints_of_readers_give_way bounded |env| {
         let list = initial(&["A=1", "X=9"]);

@@ -320,6 +320,14 @@ static void own_in_the_kernels(size_t shifted) {
     }
 }
 
+/* As libc adds: into a list of its own, also where the kernel's has room for one more by now. */
+static void added_elsewhere(size_t unused) {
+    (void)unused;
+    char **given = environ;
+    CHECK(variables == 40 && unsetenv("V39") == 0 && environ == given && !given[39]);
+    CHECK(setenv("NEW", "1", 1) == 0 && has("NEW", "1") && environ != given && !given[39]);
+}
+
 static volatile sig_atomic_t handled;
 
 static void arm(void) {
@@ -396,7 +404,8 @@ static const struct scenario {
     void (*run)(size_t argument);
 } scenarios[] = {{"reads", reads}, {"cut_early", cut_early}, {"moved_early", moved_early}, {"stored_early", stored_early},
                  {"stores", stores}, {"change", change}, {"threads", threads}, {"signals", signals}, {"forks", forks},
-                 {"end_of_stack", end_of_stack}, {"own_in_the_kernels", own_in_the_kernels}};
+                 {"end_of_stack", end_of_stack}, {"own_in_the_kernels", own_in_the_kernels},
+                 {"added_elsewhere", added_elsewhere}};
 
 /* Some are there twice, some have no name. */
 static char **environment(size_t n) {
@@ -471,6 +480,7 @@ int main(int argc, char **argv) {
     run("end_of_stack", 40, 1000000);
     run("own_in_the_kernels", 40, 0);
     run("own_in_the_kernels", 40, 1);
+    run("added_elsewhere", 40, 0);
     for (int round = 0; round < rounds; round++) {
         run("threads", round % 2 ? 1000 : LONGEST_WITH_HINTS, 0);
         run("signals", round % 2 ? LONGEST_WITH_HINTS : 1000, 0);

@@ -924,3 +924,101 @@ fn a_look_counts_only_if_nothing_changed() {
     store_at(&env.head, 0, Some(c"X=1"));
     assert!(!here(&one), "it was stored over");
 }
+
+/// The list leaves an array and comes back to it, to the very slot where it began, with other names: what a writer found there before does not count.
+#[test]
+fn a_look_does_not_outlive_an_edit() {
+    const MANY: usize = 80;
+    let env = Env::default();
+    let name = |round: usize, i: usize| format!("R{round}N{i}").into_bytes();
+    let mut looks = Vec::new();
+    let mut met = 0;
+    for round in 0..30_usize {
+        let names: Vec<_> = (0..MANY).flat_map(|i| [(round, i, true), (round.wrapping_sub(1), i, false)]).collect();
+        let names: Vec<_> = names.into_iter().map(|(round, i, set)| (name(round, i), set.then_some(&b"1"[..]))).collect();
+        let changes: Vec<_> = names.iter().map(|(name, value)| (name.as_slice(), *value)).collect();
+        // SAFETY: proper lists.
+        unsafe { env.store.batch(&env.head, &changes) }.unwrap();
+        let (hints, first) = (env.store.arrays.latest().unwrap().hints(), env.head.load());
+        for (wanted, at, look) in &looks {
+            let look: &Look<'_> = look;
+            if *wanted == round && *at == (ptr::from_ref(hints), first) {
+                met += 1;
+                assert!(look.still(hints, first).is_none(), "round {round}: a name that is there was not found");
+            }
+        }
+        for later in round + 1..round + 12 {
+            let name: &'static [u8] = name(later, 0).leak();
+            let key = Key::new(std::boxed::Box::leak(std::boxed::Box::new(name)), env.store.inherited.keys.get()).unwrap();
+            // SAFETY: a proper list.
+            let look = unsafe { hints.look(&env.head, key, &|_| false) }.unwrap();
+            looks.push((later, (ptr::from_ref(hints), first), look));
+        }
+    }
+    assert!(met > 0, "no array was used again");
+}
+
+/// One that was made after the list had moved on, and before the addition that it moved on for.
+#[test]
+fn a_look_does_not_outlive_an_addition_into_a_kept_slot() {
+    let env = Env::default();
+    (0..8).for_each(|i| env.set(&format!("V{i}"), "1"));
+    let name: &[u8] = b"V3";
+    let keys = env.store.inherited.keys.get();
+    let key = Key::new(&name, keys).unwrap();
+    let mut kept = 0;
+    for round in 0..40 {
+        // Some of the arrays that the list leaves hold one entry more than the list has when it comes back.
+        if round % 3 == 0 {
+            env.set("ONCE", "1");
+        }
+        env.unset("V3").unwrap();
+        let added = env.store.locked(|| {
+            let Where::Ours(list) = env.store.place(&env.head)? else { panic!("not ours") };
+            let string = env.store.strings.string(key, b"1", keys)?;
+            let mut list = env.store.move_on(&env.head, &list, list.find(key).end, true)?;
+            let (hints, first) = (list.array().hints(), list.first());
+            // SAFETY: a proper list.
+            let look = unsafe { hints.look(&env.head, key, &|_| false) }.unwrap();
+            let found = look.still(hints, first).unwrap();
+            assert!(found.places.is_none());
+            assert!(list.add(string, Some(Hint { hash: key.hash, fixed: true }), found.end)?);
+            kept += usize::from(list.first() == first);
+            assert!(look.still(hints, list.first()).is_none());
+            Ok(())
+        });
+        added.unwrap();
+        env.unset("ONCE").unwrap();
+    }
+    assert!(kept > 0, "no slot was kept");
+}
+
+/// What stands in is a string that stays, if there is one: the program may store over its own, and free it, without our knowledge.
+#[test]
+fn no_string_of_the_programs_stands_in() {
+    for env in [Env::of(&[]), Env::alone(&[])] {
+        for i in 0..8 {
+            if (2..6).contains(&i) {
+                env.put(&CString::new(format!("PUT{i}=1")).unwrap()).unwrap();
+            } else {
+                env.set(&format!("V{i}"), "1");
+            }
+        }
+        let start = env.head.load();
+        let first = entries(&env.head)[0].strip_suffix("=1").unwrap().to_string();
+        env.unset(&first).unwrap();
+        assert!(entries_at(start)[0].starts_with('V'), "{:?}", entries_at(start));
+    }
+}
+
+/// After a mass removal changes do not look at all that it left.
+#[test]
+fn a_short_list_does_not_stay_above_much_that_was_left() {
+    let env = Env::default();
+    (0..1_000).for_each(|i| env.set(&format!("N{i}"), "1"));
+    (0..990).for_each(|i| env.unset(&format!("N{i}")).unwrap());
+    env.set("N995", "2");
+    let array = env.store.arrays.latest().unwrap();
+    assert!(array.left.get() == 0 || array.below().len() < 300, "{:?}", array.below());
+    assert_eq!(entries(&env.head).len(), 10);
+}
