@@ -865,6 +865,20 @@ mod hidden {
         beside("hidden::a_search_beside_a_gap_that_is_closed", searches_for_x, closes_a_gap);
     }
 
+    /// Who removes looks without the lock first, as a reader does.
+    #[test]
+    fn a_removal_beside_a_gap_that_is_closed() {
+        explore_with(Store::for_one_thread, "hidden::a_removal_beside_a_gap_that_is_closed", Some(1), |env| {
+            for name in ["A", "X", "B", "C"] {
+                env.set(name, "9");
+            }
+            let other = env.spawn(|env| closes_a_gap(&env));
+            env.unset("X");
+            other.join().unwrap();
+            assert_eq!(env.snapshot(), ["A=9", "C=9"]);
+        });
+    }
+
     #[test]
     fn a_scan_beside_additions() {
         beside("hidden::a_scan_beside_additions", finds_x, adds);
@@ -873,6 +887,42 @@ mod hidden {
     #[test]
     fn a_search_beside_additions() {
         beside("hidden::a_search_beside_additions", searches_for_x, adds);
+    }
+}
+
+/// The same in a list of the program's, which is changed in place, and where entries move down: who reads through the crate looks again.
+mod hidden_in_a_list_of_the_programs {
+    use super::*;
+
+    fn beside(name: &str, change: fn(&Env)) {
+        explore_with(Store::for_one_thread, name, None, move |env| {
+            let list = foreign(&[c"A=1", c"A=2", c"X=9"]);
+            env.assign(&list);
+            let writer = env.spawn(move |env| {
+                env.writer();
+                change(&env);
+            });
+            // SAFETY: the list is kept alive.
+            let found = unsafe { env.store().get(env.head(), b"X".as_slice()).map(|value| text(value)) };
+            assert_eq!(found, Some("9"));
+            writer.join().unwrap();
+            drop(list);
+        });
+    }
+
+    #[test]
+    fn a_read_beside_a_removal() {
+        beside("hidden_in_a_list_of_the_programs::a_read_beside_a_removal", |env| env.unset("A"));
+    }
+
+    #[test]
+    fn a_read_beside_a_replacement() {
+        beside("hidden_in_a_list_of_the_programs::a_read_beside_a_replacement", |env| env.set("A", "3"));
+    }
+
+    #[test]
+    fn a_read_beside_an_owners_replacement() {
+        beside("hidden_in_a_list_of_the_programs::a_read_beside_an_owners_replacement", |env| env.put(c"A=3"));
     }
 }
 
@@ -914,6 +964,16 @@ models! {
         env.set("X", "2");
         other.join().unwrap();
         assert_eq!(env.snapshot().len(), 1, "{:?}", env.snapshot());
+    }
+
+    /// X moves while it is looked for without the lock, and back comes another entry.
+    a_remover_beside_a_remover bounded |env| {
+        env.fill(&["X=9", "Y=1", "Z=1"]);
+        let other = env.spawn(|env| env.unset("X"));
+        env.unset("Y");
+        env.set("P", "1");
+        other.join().unwrap();
+        assert_eq!(env.snapshot(), ["P=1", "Z=1"]);
     }
 
     a_writer_beside_a_remover bounded |env| {

@@ -328,6 +328,40 @@ static void added_elsewhere(size_t unused) {
     CHECK(setenv("NEW", "1", 1) == 0 && has("NEW", "1") && environ != given && !given[39]);
 }
 
+/* Set to the value that it has, a variable is ours: the program may write over what the kernel gave it. */
+static void set_to_what_it_is(size_t unused) {
+    (void)unused;
+    static const char *const names[] = {"V39", "V26"};
+    CHECK(variables == 40);
+    for (int i = 0; i < 2; i++) {
+        read_much();
+        char *value = getenv(names[i]);
+        CHECK(value && setenv(names[i], names[i] + 1, 1) == 0 && strcmp(value, names[i] + 1) == 0);
+        memset(value, 'x', 2);
+        CHECK(has(names[i], names[i] + 1) && unsetenv("A") == 0);
+    }
+}
+
+static void *nothing(void *unused) { return unused; }
+
+/* With threads, some names twice in it, and arrays around that held it before: each name keeps its first value. */
+static void put_back(size_t rounds) {
+    char **given = environ, name[ROOM];
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, nothing, NULL) == 0 && pthread_join(thread, NULL) == 0);
+    expect();
+    for (size_t round = 0; round < rounds; round++) {
+        environ = given;
+        CHECK(setenv("ADDED", round & 1 ? "1" : "2", 1) == 0);
+        check_samples("put back");
+        for (int i = 0; i < 3; i++) {
+            sprintf(name, "OTHER%zu", (round + (size_t)i) % 5);
+            CHECK(unsetenv("ADDED") == 0 && setenv(name, "1", 1) == 0 && setenv("ADDED", "3", 1) == 0);
+            check_samples("changed after it was put back");
+        }
+    }
+}
+
 static volatile sig_atomic_t handled;
 
 static void arm(void) {
@@ -405,7 +439,8 @@ static const struct scenario {
 } scenarios[] = {{"reads", reads}, {"cut_early", cut_early}, {"moved_early", moved_early}, {"stored_early", stored_early},
                  {"stores", stores}, {"change", change}, {"threads", threads}, {"signals", signals}, {"forks", forks},
                  {"end_of_stack", end_of_stack}, {"own_in_the_kernels", own_in_the_kernels},
-                 {"added_elsewhere", added_elsewhere}};
+                 {"added_elsewhere", added_elsewhere}, {"set_to_what_it_is", set_to_what_it_is},
+                 {"put_back", put_back}};
 
 /* Some are there twice, some have no name. */
 static char **environment(size_t n) {
@@ -481,6 +516,8 @@ int main(int argc, char **argv) {
     run("own_in_the_kernels", 40, 0);
     run("own_in_the_kernels", 40, 1);
     run("added_elsewhere", 40, 0);
+    run("set_to_what_it_is", 40, 0);
+    run("put_back", 40, 100);
     for (int round = 0; round < rounds; round++) {
         run("threads", round % 2 ? 1000 : LONGEST_WITH_HINTS, 0);
         run("signals", round % 2 ? LONGEST_WITH_HINTS : 1000, 0);

@@ -1022,3 +1022,181 @@ fn a_short_list_does_not_stay_above_much_that_was_left() {
     assert!(array.left.get() == 0 || array.below().len() < 300, "{:?}", array.below());
     assert_eq!(entries(&env.head).len(), 10);
 }
+
+/// A string of the program's lies inside of one of ours. What is set to what that reads is ours all the same.
+#[test]
+fn a_string_inside_of_ours_that_was_put_is_replaced() {
+    for env in [Env::of(&[]), Env::alone(&[])] {
+        env.set("A", "B=1");
+        let inside = env.at("A").unwrap().cast_mut();
+        // SAFETY: it is never freed.
+        unsafe { env.store.put(&env.head, inside) }.unwrap();
+        assert_eq!(env.at("B"), Some(inside.wrapping_add(2).cast_const()));
+        env.set("B", "1");
+        assert_ne!(env.at("B"), Some(inside.wrapping_add(2).cast_const()));
+        assert_eq!((env.get("A").as_deref(), env.get("B").as_deref()), (Some("B=1"), Some("1")));
+    }
+}
+
+/// The program assigns a list, and the first change of that is one of these. The list that it left is whole when it comes back.
+#[test]
+fn a_saved_list_stays_whole_whatever_comes_first() {
+    for first in 0..3 {
+        for env in [Env::of(&[]), Env::alone(&[])] {
+            (0..5).for_each(|i| env.set(&format!("V{i}"), "1"));
+            let (saved, list) = (env.head.load(), entries(&env.head));
+            // SAFETY: a proper list that is never freed.
+            unsafe { env.head.assign(foreign(&[c"X=1", c"Y=1"])) };
+            match first {
+                0 => env.clear(),
+                // SAFETY: proper lists.
+                1 => unsafe { env.store.batch(&env.head, &[(b"Z", Some(b"1"))]) }.unwrap(),
+                _ => env.set("Z", "1"),
+            }
+            for round in 0..100 {
+                env.set("A", &round.to_string());
+                env.set("B", "1");
+                env.unset("A").unwrap();
+                env.clear();
+            }
+            // SAFETY: a list of ours.
+            unsafe { env.head.assign(saved) };
+            assert_eq!(entries(&env.head), list);
+        }
+    }
+}
+
+/// Of the kernel's list, once a writer has looked at it, no hints that readers built are believed, nor is what they noted.
+#[cfg(not(miri))]
+#[test]
+fn hints_that_readers_built_are_retired_by_the_first_change() {
+    unsafe extern "C" {
+        static environ: *const Slot;
+    }
+    let env = Env::default();
+    // SAFETY: the list of this process, which no test changes; and here it is adopted before it would be changed.
+    unsafe { env.head.assign(environ) };
+    let inherited = &env.store.inherited;
+    // SAFETY: a proper list.
+    let absent = || unsafe { env.store.value(&env.head, b"ABSENT_NAME".as_slice()) }.is_none();
+    (0..20_000).for_each(|_| assert!(absent()));
+    let built = inherited.built().expect("the kernel's list");
+    let name: &[u8] = b"ABSENT_NAME";
+    let key = Key::new(&name, inherited.keys.get()).unwrap();
+    // SAFETY: a proper list.
+    let look = || unsafe { built.look(&env.head, key, &|_| false) }.is_some();
+    assert!(look());
+    let list = env.head.load();
+    env.set("ADDED_NAME", "1");
+    assert!(inherited.built().is_none());
+    // SAFETY: as above.
+    unsafe { env.head.assign(list) };
+    assert!(!look());
+}
+
+/// The program puts an older head back, and stores over one of the copies that lie there: the others are not entries for all that.
+#[test]
+fn copies_beside_what_the_program_stored_are_dropped() {
+    for env in [Env::of(&[]), Env::alone(&[])] {
+        ["E", "D", "C", "B", "A"].iter().for_each(|name| env.set(name, "1"));
+        let saved = env.head.load();
+        let first: Vec<String> = entries(&env.head)[..3].iter().map(|entry| entry[..1].to_string()).collect();
+        first.iter().for_each(|name| env.unset(name).unwrap());
+        // SAFETY: a list of ours.
+        unsafe { env.head.assign(saved) };
+        store_at(&env.head, 1, Some(c"MINE=1"));
+        env.set("N", "1");
+        let mut left = entries(&env.head);
+        left.sort();
+        let twins = left.clone();
+        left.dedup();
+        assert_eq!(left, twins);
+        assert_eq!(left.len(), 4, "{left:?}");
+    }
+}
+
+/// A list that was saved and came back is one of ours as before: when it moves on, it stays whole for who is still in it.
+#[test]
+fn a_list_that_came_back_is_not_used_again_too_soon() {
+    let env = Env::of(&[]);
+    (0..6).for_each(|i| env.set(&format!("V{i}"), "1"));
+    let toggle = || {
+        env.unset("V3").unwrap();
+        env.set("V3", "1");
+    };
+    for _ in 0..20 {
+        toggle();
+        let saved = env.head.load();
+        // SAFETY: proper lists, here and below.
+        unsafe { env.head.assign(foreign(&[c"X=1"])) };
+        env.set("Y", "1");
+        unsafe { env.head.assign(saved) };
+        env.set("V1", "2");
+    }
+    for _ in 0..20 {
+        let (array, first) = (env.store.arrays.latest().unwrap(), env.head.load());
+        while ptr::eq(array, env.store.arrays.latest().unwrap()) {
+            toggle();
+        }
+        let before = entries_at(first);
+        let mut moves = 0;
+        let mut live = env.store.arrays.latest().unwrap();
+        while moves < 5 {
+            toggle();
+            let now = env.store.arrays.latest().unwrap();
+            moves += usize::from(!ptr::eq(now, live));
+            live = now;
+            assert!(!ptr::eq(now, array), "used again after {moves} moves");
+        }
+        assert_eq!(entries_at(first), before);
+    }
+}
+
+/// The program has left as many lists as are kept. The last three, saved one inside of the other, are whole all the same.
+#[test]
+fn lists_saved_in_each_other_stay_whole_after_many_others() {
+    for env in [Env::of(&[]), Env::alone(&[])] {
+        for i in 0..20 {
+            // SAFETY: proper lists that are never freed, here and below.
+            unsafe { env.head.assign(foreign(&[c"X=1", c"Y=1"])) };
+            env.set("N", &i.to_string());
+        }
+        let mut saved = Vec::new();
+        for depth in 0..3 {
+            saved.push((env.head.load(), entries(&env.head)));
+            unsafe { env.head.assign(foreign(&[c"X=1", c"Y=1"])) };
+            env.set("DEPTH", &depth.to_string());
+        }
+        for (head, list) in saved.into_iter().rev() {
+            unsafe { env.head.assign(head) };
+            assert_eq!(entries(&env.head), list);
+            env.set("BACK", "1");
+        }
+    }
+}
+
+#[test]
+fn a_batch_of_what_holds_already_changes_nothing() {
+    let env = Env::of(&[]);
+    env.set("A", "1");
+    env.set("B", "1");
+    let (head, retained) = (env.head.load(), env.store.retained());
+    // SAFETY: proper lists.
+    unsafe { env.store.batch(&env.head, &[(b"A", Some(b"1")), (b"ABSENT", None)]) }.unwrap();
+    assert_eq!((env.head.load(), env.store.retained()), (head, retained));
+}
+
+/// The program puts an entry in front itself. What that leaves when it fills a gap keeps its name, as all that moves.
+#[test]
+fn what_the_program_put_in_front_leaves_its_name() {
+    let env = Env::of(&[]);
+    ["C", "B", "A"].iter().for_each(|name| env.set(name, "1"));
+    let start = env.head.load().wrapping_sub(1);
+    // SAFETY: a list in an array of ours, once the entry is there.
+    unsafe { env.head.assign(start) };
+    store_at(&env.head, 0, Some(c"X=1"));
+    assert_eq!(entries(&env.head), ["X=1", "A=1", "B=1", "C=1"]);
+    env.unset("C").unwrap();
+    env.set("D", "1");
+    assert_eq!(entries_at(start)[0], "X=1");
+}
