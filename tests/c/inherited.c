@@ -362,6 +362,21 @@ static void put_back(size_t rounds) {
     }
 }
 
+/* In a list that the program made of the kernel's strings, one of them is put: then it is the program's, who may give it another name. */
+static void put_in_a_copy(size_t unused) {
+    (void)unused;
+    static char *list[MOST + 1];
+    CHECK(variables == 40);
+    read_much();
+    memcpy(list, environ, (variables + 1) * sizeof *list);
+    environ = list;
+    CHECK(putenv(list[39]) == 0 && environ == list);
+    CHECK(setenv("NEW", "1", 1) == 0 && environ != list);
+    read_much();
+    *list[39] = 'W';
+    CHECK(has("W39", "39") && has("V39", NULL) && has("NEW", "1"));
+}
+
 static volatile sig_atomic_t handled;
 
 static void arm(void) {
@@ -440,7 +455,7 @@ static const struct scenario {
                  {"stores", stores}, {"change", change}, {"threads", threads}, {"signals", signals}, {"forks", forks},
                  {"end_of_stack", end_of_stack}, {"own_in_the_kernels", own_in_the_kernels},
                  {"added_elsewhere", added_elsewhere}, {"set_to_what_it_is", set_to_what_it_is},
-                 {"put_back", put_back}};
+                 {"put_back", put_back}, {"put_in_a_copy", put_in_a_copy}};
 
 /* Some are there twice, some have no name. */
 static char **environment(size_t n) {
@@ -518,6 +533,7 @@ int main(int argc, char **argv) {
     run("added_elsewhere", 40, 0);
     run("set_to_what_it_is", 40, 0);
     run("put_back", 40, 100);
+    run("put_in_a_copy", 40, 0);
     for (int round = 0; round < rounds; round++) {
         run("threads", round % 2 ? 1000 : LONGEST_WITH_HINTS, 0);
         run("signals", round % 2 ? LONGEST_WITH_HINTS : 1000, 0);

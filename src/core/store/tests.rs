@@ -1200,3 +1200,54 @@ fn what_the_program_put_in_front_leaves_its_name() {
     env.set("D", "1");
     assert_eq!(entries_at(start)[0], "X=1");
 }
+
+/// Whose strings they are is known of a list that the program made of them, however long ago they were in the environment: that keeps its reads fast.
+#[test]
+fn strings_of_ours_are_known_in_a_list_of_the_programs() {
+    for alone in [false, true] {
+        let env = if alone { Env::alone(&[]) } else { Env::of(&[]) };
+        ["A", "B", "C"].iter().for_each(|name| env.set(name, "1"));
+        let mut list: Vec<*const c_char> = vec![ptr::null(); 4];
+        // SAFETY: proper lists, which stay.
+        unsafe { env.store.snapshot(&env.head, &mut list[..3]) };
+        (0..3).for_each(|_| env.clear());
+        env.set("OTHER", "1");
+        // SAFETY: as above.
+        unsafe { env.head.assign(list.leak().as_ptr().cast()) };
+        env.set("NEW", "1");
+        let array = env.store.arrays.latest().unwrap();
+        // SAFETY: as above.
+        for (slot, entry) in unsafe { slots(env.head.load()) } {
+            assert!(array.noted(array.index(slot), entry).is_some_and(|hint| hint.fixed), "{}", crate::testing::text(entry));
+        }
+    }
+}
+
+/// The same of the kernel's strings, of which a reader has noted them.
+#[cfg(not(miri))]
+#[test]
+fn strings_of_the_kernels_are_known_in_a_list_of_the_programs() {
+    unsafe extern "C" {
+        static environ: *const Slot;
+    }
+    for alone in [false, true] {
+        let env = if alone { Env::alone(&[]) } else { Env::of(&[]) };
+        // SAFETY: the list of this process, which no test changes.
+        unsafe { env.head.assign(environ) };
+        // SAFETY: a proper list.
+        (0..20_000).for_each(|_| assert!(unsafe { env.store.value(&env.head, b"ABSENT_NAME".as_slice()) }.is_none()));
+        let mut list: Vec<*const c_char> = vec![ptr::null(); entries(&env.head).len() + 1];
+        let len = list.len() - 1;
+        // SAFETY: proper lists, which stay.
+        unsafe {
+            env.store.snapshot(&env.head, &mut list[..len]);
+            env.head.assign(list.leak().as_ptr().cast());
+        }
+        env.set("ADDED_NAME", "1");
+        let array = env.store.arrays.latest().unwrap();
+        // SAFETY: as above.
+        let fixed = unsafe { slots(env.head.load()) }
+            .filter(|&(slot, entry)| array.noted(array.index(slot), entry).is_some_and(|hint| hint.fixed));
+        assert_eq!(fixed.count(), len + 1);
+    }
+}
