@@ -140,7 +140,6 @@ MEANING = [
     ("array.rs", "what the program stored over a left copy is a copy", "State::Left => self.noted(i, entry).is_some(),", "State::Left => true,", ""),
     ("array.rs", "what the program stored over a stand-in is a copy", "State::Free | State::Idle => entry == self.stand_in.get().0 && !entry.is_null(),", "State::Free | State::Idle => true,", "c saved_lists"),
     ("array.rs", "a copy is listed", "(!copy).then(||", "(!copy || true).then(||", "unit store::tests::copies_beside_what_the_program_stored_are_dropped"),
-    ("array.rs", "a copy counts as one though its like is not listed", "self.is_copy(i) && different <= FEW && listed()", "self.is_copy(i) && different <= FEW && { let _ = listed; true }", ""),
     ("array.rs", "the rest of a hash is lost", "self.rest(i).set(hint.map_or(0, |hint| hints::rest(hint.hash)));", "self.rest(i).set(0);", "unit store::tests::a_look_does_not_outlive_an_edit"),
     ("array.rs", "two arrays agree though one has no note", "let same = entry == theirs && self.hints.agrees(i, &other.hints, j) && alike();", "let same = entry == theirs && alike();", ""),
     ("array.rs", "the notes below the tags are not moved", "self.rest(i + 1).set(self.rest(i).get());", "", "unit store::tests::nothing_below_the_list_has_left_it"),

@@ -17,7 +17,7 @@
 
 use crate::hints::{self, Change, Hint, Hints, RESTS};
 use crate::machine::GROUP;
-use crate::slot::{Slot, own_slots};
+use crate::slot::Slot;
 use crate::sync::{self, AtomicPtr, AtomicU16};
 use core::cell::Cell;
 use core::ffi::c_char;
@@ -397,20 +397,9 @@ impl Array {
         (!copy).then(|| (entry, self.noted(i, entry)))
     }
 
-    /// True if all slots from `first` on are copies of what is in the list at `left`: few different ones, or nobody looks.
+    /// True if all slots from `first` up to `left` hold copies: what the program stored is not among them.
     pub(crate) fn is_copied(&self, first: *const Slot, left: *const Slot) -> bool {
-        const FEW: usize = 64;
-        let (mut before, mut different) = (ptr::null_mut(), 0);
-        (self.index(first)..self.index(left)).all(|i| {
-            let entry = self.slot(i).own();
-            if self.is_copy(i) && entry == before {
-                return true;
-            }
-            (before, different) = (entry, different + 1);
-            // SAFETY: a list in this array.
-            let listed = || unsafe { own_slots(left) }.any(|(_, listed)| listed == entry);
-            self.is_copy(i) && different <= FEW && listed()
-        })
+        (self.index(first)..self.index(left)).all(|i| self.is_copy(i))
     }
 
     /// The slots that are below the list and were in it.
