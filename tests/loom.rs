@@ -800,19 +800,6 @@ models! {
         drop(list);
     }
 
-    /// They were built before the first change, which moves X up in its group; a reader has them in hand.
-    hints_of_readers_are_believed_no_more bounded |env| {
-        let list = initial(&["X=9", "A=1", "B=1"]);
-        env.assign(&list);
-        env.writer();
-        assert_eq!([env.value("X"), env.value("N"), env.value("N")], [Some("9"), None, None]);
-        let reader = env.spawn(|env| assert_eq!(env.value("X"), Some("9")));
-        env.unset("A");
-        env.unset("B");
-        reader.join().unwrap();
-        drop(list);
-    }
-
     /// A reader builds while a writer makes the first change.
     hints_of_readers_give_way bounded |env| {
         let list = initial(&["A=1", "X=9"]);
@@ -863,20 +850,6 @@ mod hidden {
     #[test]
     fn a_search_beside_a_gap_that_is_closed() {
         beside("hidden::a_search_beside_a_gap_that_is_closed", searches_for_x, closes_a_gap);
-    }
-
-    /// Who removes looks without the lock first, as a reader does.
-    #[test]
-    fn a_removal_beside_a_gap_that_is_closed() {
-        explore_with(Store::for_one_thread, "hidden::a_removal_beside_a_gap_that_is_closed", Some(1), |env| {
-            for name in ["A", "X", "B", "C"] {
-                env.set(name, "9");
-            }
-            let other = env.spawn(|env| closes_a_gap(&env));
-            env.unset("X");
-            other.join().unwrap();
-            assert_eq!(env.snapshot(), ["A=9", "C=9"]);
-        });
     }
 
     #[test]
@@ -964,16 +937,6 @@ models! {
         env.set("X", "2");
         other.join().unwrap();
         assert_eq!(env.snapshot().len(), 1, "{:?}", env.snapshot());
-    }
-
-    /// X moves while it is looked for without the lock, and back comes another entry.
-    a_remover_beside_a_remover bounded |env| {
-        env.fill(&["X=9", "Y=1", "Z=1"]);
-        let other = env.spawn(|env| env.unset("X"));
-        env.unset("Y");
-        env.set("P", "1");
-        other.join().unwrap();
-        assert_eq!(env.snapshot(), ["P=1", "Z=1"]);
     }
 
     a_writer_beside_a_remover bounded |env| {

@@ -919,6 +919,14 @@ fn a_look_counts_only_if_nothing_changed() {
     assert!(here(&one));
     env.set("B", "2");
     assert!(!here(&one), "a change");
+    // SAFETY: a proper list.
+    let beside = unsafe {
+        hints.look(&env.head, key, &|found| {
+            found.iter().for_each(|_| env.set("B", "3"));
+            false
+        })
+    };
+    assert!(beside.is_none(), "a change beside it");
     let one = look();
     assert!(here(&one));
     store_at(&env.head, 0, Some(c"X=1"));
