@@ -1259,3 +1259,80 @@ fn strings_of_the_kernels_are_known_in_a_list_of_the_programs() {
         assert_eq!(fixed.count(), len + 1);
     }
 }
+
+#[test]
+fn a_batch_may_change_a_name_twice() {
+    let env = Env::of(&[]);
+    env.set("A", "1");
+    let twice: [&[(&[u8], Option<&[u8]>)]; 2] = [&[(b"A", None), (b"A", Some(b"2"))], &[(b"A", None), (b"A", None)]];
+    for (changes, after) in twice.into_iter().zip([Some("2"), None]) {
+        // SAFETY: proper lists.
+        unsafe { env.store.batch(&env.head, changes) }.unwrap();
+        assert_eq!(env.get("A").as_deref(), after);
+    }
+}
+
+/// Its owner has given it another name since it was put: that counts.
+#[test]
+fn a_batch_looks_at_strings_that_were_put() {
+    let env = Env::of(&[]);
+    env.set("A", "1");
+    let string = c"X=1".to_owned().into_raw();
+    // SAFETY: never freed; ours to edit; proper lists.
+    unsafe {
+        env.store.put(&env.head, string).unwrap();
+        string.write(b'Y' as c_char);
+        env.store.batch(&env.head, &[(b"Y", Some(b"2"))]).unwrap();
+    }
+    let mut found = entries(&env.head);
+    found.sort();
+    assert_eq!(found, ["A=1", "Y=2"]);
+}
+
+/// The list comes back to an array that it left long before, much shorter: no pointer into that meets what was removed.
+#[test]
+fn what_went_meanwhile_is_not_met_in_an_array_that_is_used_again() {
+    let env = Env::of(&[]);
+    (0..100).for_each(|i| env.set(&format!("N{i}"), "1"));
+    let toggle = || {
+        env.unset("N95").unwrap();
+        env.set("N95", "1");
+    };
+    toggle();
+    let (old, array) = (env.head.load(), env.store.arrays.latest().unwrap());
+    while ptr::eq(array, env.store.arrays.latest().unwrap()) {
+        toggle();
+    }
+    (0..90).for_each(|i| env.unset(&format!("N{i}")).unwrap());
+    for moves in 0.. {
+        assert!(moves < 100, "the array was not used again");
+        toggle();
+        if ptr::eq(array, env.store.arrays.latest().unwrap()) {
+            break;
+        }
+    }
+    let now = entries(&env.head);
+    assert_eq!(now.len(), 10);
+    assert!(entries_at(old).iter().all(|entry| now.contains(entry)), "{:?}", entries_at(old));
+}
+
+/// The program stored another one of a name into a list that is longer than what is in the array to which that moves on.
+#[test]
+fn a_name_that_the_program_stored_again_is_there_once_when_the_list_moves_on() {
+    let env = Env::of(&[]);
+    (0..8).for_each(|i| env.set(&format!("V{i}"), "1"));
+    let toggle = || {
+        env.unset("V3").unwrap();
+        env.set("V3", "1");
+    };
+    (0..20).for_each(|_| toggle());
+    ["E1", "E2", "E3"].iter().for_each(|name| env.set(name, "1"));
+    let at = entries(&env.head).iter().position(|entry| entry == "E2=1").unwrap();
+    let array = env.store.arrays.latest().unwrap();
+    store_at(&env.head, at, Some(c"V5=hand"));
+    toggle();
+    assert!(!ptr::eq(array, env.store.arrays.latest().unwrap()));
+    let found = entries(&env.head);
+    assert_eq!(found.iter().filter(|entry| entry.starts_with("V5=")).count(), 1, "{found:?}");
+    assert_eq!(env.get("V5").as_deref(), Some("hand"));
+}
