@@ -180,6 +180,7 @@ static void constant_lists(void) {
         for (int change = 0; change < 6; change++)
             for (int again = 0; again < 3; again++) {
                 environ = lists[which];
+                errno = 4711;
                 switch (change) {
                 case 0: CHECK(setenv("B", "x", 1) == 0); LIST("A=1 B=x C=3"); break;
                 case 1: CHECK(putenv("B=put") == 0); LIST("A=1 B=put C=3"); break;
@@ -188,6 +189,7 @@ static void constant_lists(void) {
                 case 4: CHECK(clearenv() == 0); LIST(""); break;
                 case 5: CHECK(setenv("B", "2", 1) == 0 && unsetenv("ABSENT") == 0); LIST("A=1 B=2 C=3"); break;
                 }
+                CHECK(errno == 4711);
                 IS(lists[which], "A=1 B=2 C=3");
                 CHECK(setenv("E", "5", 1) == 0 && has("E", "5"));
                 list_is_sound();
@@ -238,24 +240,40 @@ static void lists_of_which_a_part_is_constant(void) {
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-/* Of a list on the stack nobody is asked whether it can be written: a sandbox may kill for the question. */
-static __attribute__((noinline)) void nothing_is_asked_of_a_stack(void) {
+/* From now on the kernel answers so to the question whether a list can be written. False if it knows no filters. */
+static int answer_with(unsigned answer) {
     struct sock_filter filter[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_futex, 0, 4),
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
         BPF_STMT(BPF_ALU | BPF_AND | BPF_K, FUTEX_CMD_MASK),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, FUTEX_WAKE_OP, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+        BPF_STMT(BPF_RET | BPF_K, answer),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
     struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
-        return; /* no filters here */
-    lists_on_a_stack_in_place();
+    return !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) && !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+/* Of a list on the stack nobody is asked: a sandbox may kill for the question. */
+static void nothing_is_asked_of_a_stack(void) {
+    if (answer_with(SECCOMP_RET_KILL_PROCESS))
+        lists_on_a_stack_in_place();
+}
+
+/* Where the question is not allowed, a list counts as one that can be written, as for libc. */
+static void no_answer_is_an_answer(void) {
+    static char *own[] = {"A=1", "B=2", NULL};
+    if (!answer_with(SECCOMP_RET_ERRNO | EPERM))
+        return;
+    environ = own;
+    errno = 4711;
+    CHECK(setenv("B", "3", 1) == 0 && environ == own && errno == 4711);
+    IS(own, "A=1 B=3");
 }
 #else
 static void nothing_is_asked_of_a_stack(void) {}
+static void no_answer_is_an_answer(void) {}
 #endif
 
 /* Out of the compiler's sight: it warns of lists on a stack. */
@@ -432,6 +450,7 @@ static const struct scene scenes[] = {
     {"constant_lists", constant_lists, "A=1", LIBRARY_ONLY},
     {"lists_of_which_a_part_is_constant", lists_of_which_a_part_is_constant, "A=1", LIBRARY_ONLY},
     {"nothing_is_asked_of_a_stack", nothing_is_asked_of_a_stack, "A=1", LIBRARY_ONLY},
+    {"no_answer_is_an_answer", no_answer_is_an_answer, "A=1", LIBRARY_ONLY},
     {"lists_on_a_stack", lists_on_a_stack, "A=1", EVERYWHERE},
     {"lists_on_a_stack_in_place", lists_on_a_stack_in_place, "A=1", EVERYWHERE},
     {"freed_after_it_was_replaced", freed_after_it_was_replaced, "A=1", EVERYWHERE},
