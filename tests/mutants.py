@@ -122,7 +122,7 @@ MEANING = [
     ("hints.rs", "an odd generation counts", "(generation % 2 == 0).then_some(generation)", "Some(generation)", "c signals"),
     ("hints.rs", "a writer's look needs no generation", "if !self.is_still(generation) {", "if false {", "unit store::tests::a_look_counts_only_if_nothing_changed"),
     ("hints.rs", "a change does not begin", "self.generation.store(begun, Ordering::Relaxed);", "_ = begun;", "c signals"),
-    ("hints.rs", "no generation is another one", "self.hints.generation.store(ended, Ordering::Release);", "self.hints.generation.store(ended.wrapping_sub(STEP), Ordering::Release);", ""),
+    ("hints.rs", "no generation is another one", "self.hints.generation.store(ended, Ordering::Release);", "self.hints.generation.store(ended.wrapping_sub(STEP), Ordering::Release);", "unit store::tests::a_look_counts_only_if_nothing_changed"),
     ("hints.rs", "a change does not end", "self.hints.generation.store(ended, Ordering::Release);", "_ = ended;", "unit store::tests::a_loop_with_one_pointer_ends"),
     ("hints.rs", "nothing is compared byte by byte at the end of the stack", "== entry && entry.addr() < self.limit", "== entry", "c inherited"),
     ("hints.rs", "a string of the program's counts as fixed", "Some(Hint { hash, .. }) => (tag(hash), no_shadow(entry)),", "Some(Hint { hash, .. }) => (tag(hash), entry),", "unit store::tests::a_string_that_was_put_is_not_ours_in_any_list"),
@@ -135,9 +135,9 @@ MEANING = [
     ("array.rs", "the padding is part of the array", "self.hints.index(slot).is_some_and(|i| i < self.capacity)", "self.hints.index(slot).is_some()", ""),
     ("array.rs", "an array written past its end is sound", "unsafe { &*self.last() }.own().is_null() && self", "self", "unit store::tests::what_the_program_appends_is_there"),
     ("array.rs", "an array with a change that was broken off is sound", ".own().is_null() && self.hints.is_at_rest()", ".own().is_null()", ""),
-    ("array.rs", "the end is where it was though the program cut before", "&& (end == first || !is_null(end - 1))", "", ""),
-    ("array.rs", "the end is where it was though the program appended", "if first <= end && is_null(end) &&", "if first <= end &&", ""),
-    ("array.rs", "what the program stored over a left copy is a copy", "State::Left => self.noted(i, entry).is_some(),", "State::Left => true,", ""),
+    ("array.rs", "the end is where it was though the program cut before", "&& (end == first || !is_null(end - 1))", "", "unit store::tests::the_end_of_a_list_is_looked_for_again"),
+    ("array.rs", "the end is where it was though the program appended", "if first <= end && is_null(end) &&", "if first <= end &&", "unit store::tests::the_end_of_a_list_is_looked_for_again"),
+    ("array.rs", "what the program stored over a left copy is a copy", "State::Left => self.noted(i, entry).is_some(),", "State::Left => true,", "c saved_lists"),
     ("array.rs", "what the program stored over a stand-in is a copy", "State::Free | State::Idle => entry == self.stand_in.get().0 && !entry.is_null(),", "State::Free | State::Idle => true,", "c saved_lists"),
     ("array.rs", "a copy is listed", "(!copy).then(||", "(!copy || true).then(||", "unit store::tests::copies_beside_what_the_program_stored_are_dropped"),
     ("array.rs", "the rest of a hash is lost", "self.rest(i).set(hint.map_or(0, |hint| hints::rest(hint.hash)));", "self.rest(i).set(0);", "unit store::tests::a_look_does_not_outlive_an_edit"),
@@ -166,7 +166,7 @@ MEANING = [
     ("adopt.rs", "a string noted as the program's counts as fixed", "Some(hint).filter(|hint| hint.fixed)", "Some(Hint { fixed: true, ..hint })", "c owners"),
     ("adopt.rs", "any string of the kernel's area is looked up", "if !ours && !self.kernel.contains(&entry.addr()) {", "if !ours {", "unit store::tests::strings_of_the_kernels_are_known_in_a_list_of_the_programs"),
     ("adopt.rs", "any string in our memory is ours", "let made = ours && self.means.strings.made(entry, self.keys);", "let made = ours;", "c owners"),
-    ("adopt.rs", "names may be twice in what is the same", "once && fixed == common", "(once || true) && fixed == common", ""),
+    ("adopt.rs", "names may be twice in what is the same", "once && fixed == common", "(once || true) && fixed == common", "unit store::tests::an_empty_list_moves_on_to_an_array_that_was_full"),
     ("adopt.rs", "what the program stored may be the same", "once && fixed == common &&", "once && { let _ = (fixed, common); true } &&", "unit store::tests::random_operations_do_what_they_do_to_a_table"),
     ("adopt.rs", "what is beyond the common part needs no note", ".all(stays) && is_whole()", ".all(|_| { let _ = stays; true }) && is_whole()", "unit store::tests::a_name_that_the_program_stored_again_is_there_once_when_the_list_moves_on"),
     ("adopt.rs", "the other list may have been cut", ".all(stays) && is_whole()", ".all(stays) && { let _ = is_whole; true }", "c by_hand"),
@@ -236,8 +236,8 @@ MEANING = [
     ("store.rs", "the handler's frame is not taken for the interrupted one", "if before != this {", "if true {", ""),
     ("store.rs", "memory that was got is not linked", "self.strings.link(fresh);", "_ = fresh;", "unit store::tests::a_head_put_back_collects_no_copies"),
     ("store.rs", "what a table left is never given back", "self.strings.discard(litter);", "_ = litter;", ""),
-    ("store.rs", "a head put back is gone on with as it is", "if first < left {", "if false {", ""),
-    ("store.rs", "copies below a head put back are never dropped at once", "if array.is_copied(first, left) {", "if false {", ""),
+    ("store.rs", "a head put back is gone on with as it is", "if first < left {", "if false {", "unit store::tests::a_head_put_back_collects_no_copies"),
+    ("store.rs", "copies below a head put back are never dropped at once", "if array.is_copied(first, left) {", "if false {", "c one_pointer"),
     ("store.rs", "copies among what the program stored stay", "} else if (array.index(first)..array.index(left)).any(|i| array.is_copy(i)) {", "} else if false {", "unit store::tests::a_head_put_back_collects_no_copies"),
     ("store.rs", "the lowest slot is not noted when a head is put back", "array.lowest.set(array.lowest.get().min(first));", "", "unit store::tests::what_the_program_put_in_front_leaves_its_name"),
     ("store.rs", "the start is not noted when a head is put back", "array.first.set(first);", "", ""),
@@ -262,15 +262,15 @@ MEANING = [
     # The two cells, names, hashes.
     ("slot.rs", "the head is moved whatever it is", "let moved =\n            self.0.compare_exchange(from.cast_mut(), to.cast_mut(), Ordering::Release, Ordering::Relaxed);", "let _ = from;\n        self.0.store(to.cast_mut(), Ordering::Release);\n        let moved: Result<_, ()> = Ok(());", "c fork_in_handler"),
     ("slot.rs", "a scan goes past the terminator", "return None; // and stay on the terminator", "self.at = unsafe { self.at.add(1) }; return None;", "unit store::tests::a_remove_keeps_the_order_with_one_thread"),
-    ("entry.rs", "a name may have a = in it", "(end == 0 && len > 0).then_some(name)", "(len > 0).then_some(name)", ""),
-    ("entry.rs", "a name of C's may be empty", "(end == 0 && len > 0).then_some(name)", "(end == 0).then_some(name)", ""),
-    ("entry.rs", "an entry without = has a name", "(end == b'=' && len > 0).then_some(name)", "(len > 0).then_some(name)", ""),
-    ("entry.rs", "an entry that begins with = has a name", "(end == b'=' && len > 0).then_some(name)", "(end == b'=').then_some(name)", ""),
-    ("entry.rs", "entries without a name are not even themselves", "a == b || unsafe { name_of(a)", "unsafe { name_of(a)", ""),
-    ("entry.rs", "a word that is checked last is not", "lacks(last)\n", "{ let _ = last; true }\n", ""),
-    ("entry.rs", "NAME=VALUE has no room for its NUL", ".checked_add(2)", ".checked_add(1)", ""),
-    ("text.rs", "what follows a name is not looked at", "&& byte(entry.add(len)) == b'='\n    }", "}", ""),
-    ("text.rs", "the beginning of a long name is not looked at", "(len <= TAIL || starts_with(entry, name.split_at_unchecked(len - TAIL).0))\n            && Words", "Words", ""),
+    ("entry.rs", "a name may have a = in it", "(end == 0 && len > 0).then_some(name)", "(len > 0).then_some(name)", "c table"),
+    ("entry.rs", "a name of C's may be empty", "(end == 0 && len > 0).then_some(name)", "(end == 0).then_some(name)", "c table"),
+    ("entry.rs", "an entry without = has a name", "(end == b'=' && len > 0).then_some(name)", "(len > 0).then_some(name)", "unit store::tests::bad_names_and_values_are_refused"),
+    ("entry.rs", "an entry that begins with = has a name", "(end == b'=' && len > 0).then_some(name)", "(end == b'=').then_some(name)", "unit store::tests::bad_names_and_values_are_refused"),
+    ("entry.rs", "entries without a name are not even themselves", "a == b || unsafe { name_of(a)", "unsafe { name_of(a)", "unit entry::tests::entries_without_a_name_are_only_themselves"),
+    ("entry.rs", "a word that is checked last is not", "lacks(last)\n", "({ let _: [u8; 8] = last; true })\n", "unit entry::tests::names_and_values_are_checked_to_the_last_byte"),
+    ("entry.rs", "NAME=VALUE has no room for its NUL", ".checked_add(2)", ".checked_add(1)", "unit store::tests::a_loop_with_one_pointer_ends"),
+    ("text.rs", "what follows a name is not looked at", "&& byte(entry.add(len)) == b'='\n    }", "}", "unit text::tests::every_byte_of_a_name_counts"),
+    ("text.rs", "the beginning of a long name is not looked at", "(len <= TAIL || starts_with(entry, name.split_at_unchecked(len - TAIL).0))\n            && Words", "Words", "unit text::tests::every_byte_of_a_name_counts"),
     ("text.rs", "the beginning of a long name has no part in its hash", "if name.len() > TAIL { self.hash_long(name) } else { 0 }", "{ let _ = name; 0 }", "unit text::tests::every_byte_of_a_name_has_a_part_in_its_hash"),
     ("text.rs", "a plain scan takes a longer name", "length(entry) == len\n            && byte(entry.add(len)) == b'='\n            &&", "", "unit store::tests::arrays_double_and_are_filled_to_the_last_slot"),
     ("text.rs", "a plain scan looks at the first word alone", "starts_with(entry, name)\n            }", "true\n            }", "c differential"),
@@ -284,7 +284,7 @@ MEANING = [
     ("lock.rs", "the lock forgets that somebody waits", "self.0.swap(CONTENDED, Ordering::Acquire)", "self.0.swap(HELD, Ordering::Acquire)", "unit lock::tests::who_waits_sleeps_and_is_woken"),
     ("lock.rs", "nobody is woken", "sync::wake(&self.0);", "", "unit lock::tests::who_waits_sleeps_and_is_woken"),
     # Memory and the system.
-    ("keep/strings.rs", "strings that were put are ours", "!self.some_were_put() && self.owns(entry)", "self.owns(entry)", ""),
+    ("keep/strings.rs", "strings that were put are ours", "!self.some_were_put() && self.owns(entry)", "self.owns(entry)", "unit store::tests::a_string_that_was_put_is_not_ours_when_it_comes_back"),
     ("keep/strings.rs", "a string inside of one of ours is ours", "self.owns(entry) && known() == Some(entry)", "self.owns(entry) && { let _ = known; true }", "c owners"),
     ("keep/strings.rs", "what is put is not looked for in our memory", "self.owns(string) || sync::initial_strings()", "sync::initial_strings()", "unit store::tests::a_string_that_was_put_is_not_ours_in_any_list"),
     ("keep/strings.rs", "what is put is not looked for in the kernel's", "self.owns(string) || sync::initial_strings().contains(&string.addr());", "self.owns(string);", "c inherited"),
@@ -300,7 +300,7 @@ MEANING = [
     ("system.rs", "a look changes errno", "unsafe { *errno = before };", "let _ = before;", "c own_lists"),
     ("system.rs", "libc's word is taken for the program's", ".filter(|_| !companion.is_null())?;", ".filter(|_| { let _ = companion; true })?;", ""),
     ("process.rs", "a kernel that says yes to anything is believed", "whole && !pretends() &&", "whole && { let _ = pretends; true } &&", ""),
-    ("process.rs", "the lock is not wiped in a child", "unsafe { libc::madvise(at, len, libc::MADV_WIPEONFORK) } == 0;", "true;", ""),
+    ("process.rs", "the lock is not wiped in a child", "unsafe { libc::madvise(at, len, libc::MADV_WIPEONFORK) } == 0;", "true;", "c forks"),
 ]
 
 # Programs of tests/c: their arguments and environment. They are run as tests/healthy.rs and tests/preload.rs do, but shorter.
@@ -333,12 +333,13 @@ PROGRAMS = {
     "zone": (["library"], {}),
     "readers": (["library"], {}),
     "children_beside": (["library"], {}),
+    "single_step:3": (["library", "97", "1", "part", "3"], {}),
     "single_step": (["library", "97", "1"], {}),
 }
 # What a program is linked with.
 LINKED = {"table": ["-rdynamic"], "inherited": ["LIBRARY", "-Wl,-rpath,FOLDER", "-Wl,--allow-shlib-undefined"]}
 # All there is, the cheapest first.
-LONG = ["threads", "costs", "zone", "readers", "children_beside", "single_step"]
+LONG = ["threads", "costs", "zone", "readers", "children_beside", "single_step:3", "single_step"]
 EVERYTHING = ["unit", *(f"c {name}" for name in PROGRAMS if name not in LONG), "loom", "batch"]
 THOROUGH = "--thorough" in sys.argv
 if THOROUGH:

@@ -1336,3 +1336,42 @@ fn a_name_that_the_program_stored_again_is_there_once_when_the_list_moves_on() {
     assert_eq!(found.iter().filter(|entry| entry.starts_with("V5=")).count(), 1, "{found:?}");
     assert_eq!(env.get("V5").as_deref(), Some("hand"));
 }
+
+/// The same where nothing is noted of it any more.
+#[test]
+fn a_string_that_was_put_is_not_ours_when_it_comes_back() {
+    for alone in [false, true] {
+        let env = if alone { Env::alone(&[]) } else { Env::of(&[]) };
+        (0..20).for_each(|i| env.set(&format!("V{i}"), "1"));
+        let entry = env.at("V7").unwrap().wrapping_sub(3).cast_mut();
+        let mut list: Vec<*const c_char> = vec![ptr::null(); 21];
+        // SAFETY: proper lists; strings of ours, which stay.
+        unsafe {
+            env.store.snapshot(&env.head, &mut list[..20]);
+            env.store.put(&env.head, entry).unwrap();
+            env.clear();
+            env.set("OTHER", "1");
+            env.head.assign(list.leak().as_ptr().cast());
+            env.set("NEW", "1");
+            entry.cast::<u8>().write(b'W');
+            let value = |name: &str| env.store.value(&env.head, name.as_bytes());
+            assert_eq!((value("W7"), value("V7")), (Some(entry.wrapping_add(3).cast_const()), None));
+        }
+    }
+}
+
+/// Where a list ends is remembered, but not if the program appended, or cut the last one off.
+#[test]
+fn the_end_of_a_list_is_looked_for_again() {
+    let env = Env::of(&[]);
+    (0..5).for_each(|i| env.set(&format!("V{i}"), "1"));
+    let array = env.store.arrays.latest().unwrap();
+    let len = || array.end() - array.index(env.head.load());
+    assert_eq!((array.count() - array.index(env.head.load()), len()), (5, 5));
+    store_at(&env.head, 5, Some(c"MORE=1"));
+    assert_eq!(len(), 6);
+    store_at(&env.head, 5, None);
+    assert_eq!(len(), 5);
+    store_at(&env.head, 4, None);
+    assert_eq!(len(), 4);
+}
