@@ -258,7 +258,6 @@ MEANING = [
     ("batch.rs", "a batch is not counted", "self.batch.begin();\n            let", "let", "batch a_batch_is_seen_once_it_is_published"),
     ("batch.rs", "a batch of what holds already is published", "if !self.apply(&mut plan, changes)? {", "if !self.apply(&mut plan, changes)? && false {", "unit store::tests::a_batch_of_what_holds_already_changes_nothing"),
     ("batch.rs", "the list that a batch left may be given away", "if array.is_none() {\n                self.leave();", "if false {\n                self.leave();", "unit store::tests::a_saved_list_stays_whole_whatever_comes_first"),
-    ("batch.rs", "a batch counts though the head is elsewhere", "self.ended(&list)", "Ok(())", ""),
     # The two cells, names, hashes.
     ("slot.rs", "the head is moved whatever it is", "let moved =\n            self.0.compare_exchange(from.cast_mut(), to.cast_mut(), Ordering::Release, Ordering::Relaxed);", "let _ = from;\n        self.0.store(to.cast_mut(), Ordering::Release);\n        let moved: Result<_, ()> = Ok(());", "c fork_in_handler"),
     ("slot.rs", "a scan goes past the terminator", "return None; // and stay on the terminator", "self.at = unsafe { self.at.add(1) }; return None;", "unit store::tests::a_remove_keeps_the_order_with_one_thread"),
