@@ -895,7 +895,9 @@ mod hidden_in_a_list_of_the_programs {
 
     #[test]
     fn a_read_beside_an_owners_replacement() {
-        beside("hidden_in_a_list_of_the_programs::a_read_beside_an_owners_replacement", |env| env.put(c"A=3"));
+        beside("hidden_in_a_list_of_the_programs::a_read_beside_an_owners_replacement", |env| {
+            env.put(c"A=3")
+        });
     }
 }
 

@@ -942,8 +942,10 @@ fn a_look_does_not_outlive_an_edit() {
     let mut looks = Vec::new();
     let mut met = 0;
     for round in 0..30_usize {
-        let names: Vec<_> = (0..MANY).flat_map(|i| [(round, i, true), (round.wrapping_sub(1), i, false)]).collect();
-        let names: Vec<_> = names.into_iter().map(|(round, i, set)| (name(round, i), set.then_some(&b"1"[..]))).collect();
+        let names: Vec<_> =
+            (0..MANY).flat_map(|i| [(round, i, true), (round.wrapping_sub(1), i, false)]).collect();
+        let names: Vec<_> =
+            names.into_iter().map(|(round, i, set)| (name(round, i), set.then_some(&b"1"[..]))).collect();
         let changes: Vec<_> = names.iter().map(|(name, value)| (name.as_slice(), *value)).collect();
         // SAFETY: proper lists.
         unsafe { env.store.batch(&env.head, &changes) }.unwrap();
@@ -952,12 +954,17 @@ fn a_look_does_not_outlive_an_edit() {
             let look: &Look<'_> = look;
             if *wanted == round && *at == (ptr::from_ref(hints), first) {
                 met += 1;
-                assert!(look.still(hints, first).is_none(), "round {round}: a name that is there was not found");
+                assert!(
+                    look.still(hints, first).is_none(),
+                    "round {round}: a name that is there was not found"
+                );
             }
         }
         for later in round + 1..round + 12 {
             let name: &'static [u8] = name(later, 0).leak();
-            let key = Key::new(std::boxed::Box::leak(std::boxed::Box::new(name)), env.store.inherited.keys.get()).unwrap();
+            let key =
+                Key::new(std::boxed::Box::leak(std::boxed::Box::new(name)), env.store.inherited.keys.get())
+                    .unwrap();
             // SAFETY: a proper list.
             let look = unsafe { hints.look(&env.head, key, &|_| false) }.unwrap();
             looks.push((later, (ptr::from_ref(hints), first), look));
@@ -1226,7 +1233,11 @@ fn strings_of_ours_are_known_in_a_list_of_the_programs() {
         let array = env.store.arrays.latest().unwrap();
         // SAFETY: as above.
         for (slot, entry) in unsafe { slots(env.head.load()) } {
-            assert!(array.noted(array.index(slot), entry).is_some_and(|hint| hint.fixed), "{}", crate::testing::text(entry));
+            assert!(
+                array.noted(array.index(slot), entry).is_some_and(|hint| hint.fixed),
+                "{}",
+                crate::testing::text(entry)
+            );
         }
     }
 }
@@ -1243,7 +1254,9 @@ fn strings_of_the_kernels_are_known_in_a_list_of_the_programs() {
         // SAFETY: the list of this process, which no test changes.
         unsafe { env.head.assign(environ) };
         // SAFETY: a proper list.
-        (0..20_000).for_each(|_| assert!(unsafe { env.store.value(&env.head, b"ABSENT_NAME".as_slice()) }.is_none()));
+        (0..20_000).for_each(|_| {
+            assert!(unsafe { env.store.value(&env.head, b"ABSENT_NAME".as_slice()) }.is_none())
+        });
         let mut list: Vec<*const c_char> = vec![ptr::null(); entries(&env.head).len() + 1];
         let len = list.len() - 1;
         // SAFETY: proper lists, which stay.
@@ -1264,7 +1277,8 @@ fn strings_of_the_kernels_are_known_in_a_list_of_the_programs() {
 fn a_batch_may_change_a_name_twice() {
     let env = Env::of(&[]);
     env.set("A", "1");
-    let twice: [&[(&[u8], Option<&[u8]>)]; 2] = [&[(b"A", None), (b"A", Some(b"2"))], &[(b"A", None), (b"A", None)]];
+    let twice: [&[(&[u8], Option<&[u8]>)]; 2] =
+        [&[(b"A", None), (b"A", Some(b"2"))], &[(b"A", None), (b"A", None)]];
     for (changes, after) in twice.into_iter().zip([Some("2"), None]) {
         // SAFETY: proper lists.
         unsafe { env.store.batch(&env.head, changes) }.unwrap();
@@ -1374,4 +1388,30 @@ fn the_end_of_a_list_is_looked_for_again() {
     assert_eq!(len(), 5);
     store_at(&env.head, 4, None);
     assert_eq!(len(), 4);
+}
+
+/// The child of a process that was forked in the middle of a change: by a handler, which will return into that change, or by another thread.
+#[test]
+fn a_child_knows_who_was_in_the_middle_of_a_change() {
+    let (this, other) = (sync::thread(), 4711);
+    for (before, after) in [(0, 0), (this, this), (other, 0)] {
+        let env = Env::of(&[]);
+        (0..9).for_each(|i| env.set(&format!("V{i}"), "1"));
+        let array = env.store.arrays.latest().unwrap();
+        // What the interrupted change has in hand.
+        // SAFETY: a list in that array; nobody else has the lock.
+        let plan = unsafe { env.store.means().collect(env.head.load(), Some(array), 1) }.unwrap();
+        let planned: Vec<_> = plan.numbers().map(|i| plan.get(i)).collect();
+        env.store.wiped.known.store(0, Ordering::Relaxed);
+        env.store.busy.store(before, Ordering::Relaxed);
+        // SAFETY: a proper list, never freed.
+        unsafe { env.head.assign(foreign(&[c"X=1", c"Y=1", c"Z=1"])) };
+        env.set("Y", "2");
+        assert_eq!(sync::own_count(&env.store.busy), after);
+        if before != 0 {
+            assert_eq!(plan.numbers().map(|i| plan.get(i)).collect::<Vec<_>>(), planned);
+            assert!(!ptr::eq(env.store.arrays.latest().unwrap(), array));
+        }
+        assert_eq!(entries(&env.head), ["X=1", "Y=2", "Z=1"]);
+    }
 }
