@@ -448,6 +448,10 @@ def orderings():
             tests = [f"{kind} {name}" for name in re.findall(r"`(\w+)`", claimed[1])] if claimed else []
             excuse = excuse[1] if excuse else EXCUSED.get((file, m[1]))
             text = source[: m.start()] + "Ordering::Relaxed" + source[m.end() :]
+            # There is no relaxed fence: none at all.
+            fence = re.search(r"sync::fence\($", source[: m.start()])
+            if fence:
+                text = source[: fence.start()] + "_ = (" + source[m.start() :]
             yield Mutant(file, line, f"relax {m[1]}", text, tests, excuse)
 
 
