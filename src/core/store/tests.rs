@@ -1145,6 +1145,7 @@ fn a_list_that_came_back_is_not_used_again_too_soon() {
         // SAFETY: proper lists, here and below.
         unsafe { env.head.assign(foreign(&[c"X=1"])) };
         env.set("Y", "1");
+        // SAFETY: as above.
         unsafe { env.head.assign(saved) };
         env.set("V1", "2");
     }
@@ -1179,10 +1180,12 @@ fn lists_saved_in_each_other_stay_whole_after_many_others() {
         let mut saved = Vec::new();
         for depth in 0..3 {
             saved.push((env.head.load(), entries(&env.head)));
+            // SAFETY: as above.
             unsafe { env.head.assign(foreign(&[c"X=1", c"Y=1"])) };
             env.set("DEPTH", &depth.to_string());
         }
         for (head, list) in saved.into_iter().rev() {
+            // SAFETY: as above.
             unsafe { env.head.assign(head) };
             assert_eq!(entries(&env.head), list);
             env.set("BACK", "1");
@@ -1253,8 +1256,8 @@ fn strings_of_the_kernels_are_known_in_a_list_of_the_programs() {
         let env = if alone { Env::alone(&[]) } else { Env::of(&[]) };
         // SAFETY: the list of this process, which no test changes.
         unsafe { env.head.assign(environ) };
-        // SAFETY: a proper list.
         (0..20_000).for_each(|_| {
+            // SAFETY: a proper list.
             assert!(unsafe { env.store.value(&env.head, b"ABSENT_NAME".as_slice()) }.is_none())
         });
         let mut list: Vec<*const c_char> = vec![ptr::null(); entries(&env.head).len() + 1];
@@ -1277,11 +1280,10 @@ fn strings_of_the_kernels_are_known_in_a_list_of_the_programs() {
 fn a_batch_may_change_a_name_twice() {
     let env = Env::of(&[]);
     env.set("A", "1");
-    let twice: [&[(&[u8], Option<&[u8]>)]; 2] =
-        [&[(b"A", None), (b"A", Some(b"2"))], &[(b"A", None), (b"A", None)]];
-    for (changes, after) in twice.into_iter().zip([Some("2"), None]) {
+    for after in [Some("2"), None] {
+        let changes: [(&[u8], _); 2] = [(b"A", None), (b"A", after.map(str::as_bytes))];
         // SAFETY: proper lists.
-        unsafe { env.store.batch(&env.head, changes) }.unwrap();
+        unsafe { env.store.batch(&env.head, &changes) }.unwrap();
         assert_eq!(env.get("A").as_deref(), after);
     }
 }
