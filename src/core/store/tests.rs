@@ -1379,7 +1379,7 @@ fn a_string_that_was_put_is_not_ours_when_it_comes_back() {
 /// Where a list ends is remembered, but not if the program appended, or cut the last one off.
 #[test]
 fn the_end_of_a_list_is_looked_for_again() {
-    let env = Env::of(&[]);
+    let env = Env::alone(&[]);
     (0..5).for_each(|i| env.set(&format!("V{i}"), "1"));
     let array = env.store.arrays.latest().unwrap();
     let len = || array.end() - array.index(env.head.load());
