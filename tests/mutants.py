@@ -21,7 +21,8 @@ stops with a line that says so. A row says which test must fail, as KIND NAME:
     unit NAME     a unit test of the core
     loom NAME     a model of tests/loom.rs, at preemption bound 2; `batch`: of tests/loom_batch.rs, at 1
     c NAME        a program of tests/c under the library, as tests/healthy.rs and tests/preload.rs run it; `musl NAME`: on musl
-    -  REASON     it changes nothing that can be seen: a survivor with a reason. If a test fails nevertheless, that is a failure here
+    -  REASON     it changes nothing that can be seen, or what it says, such as `cost:`: a survivor with a reason. If a test fails
+                  nevertheless, that is a failure here
 
 If that test passes, all others are tried, the cheapest first, and the one that fails is named; and it counts as a failure of the table.
 A comment above an ordering that says "Without it loom `x` fails" is a claim of the same kind; `mutant survives: <reason>` an excuse.
