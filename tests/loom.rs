@@ -711,6 +711,16 @@ models! {
         reader.join().unwrap();
     }
 
+    /// The program stored X over A, whose tag is there until X is replaced.
+    what_was_stored_over_an_entry_is_found_while_it_is_replaced bounded |env| {
+        env.fill(&["A=1", "Y=1"]);
+        env.writer();
+        env.store_at(0, Some(c"X=1"));
+        let reader = env.spawn(|env| assert!(matches!(env.value("X"), Some("1" | "2"))));
+        env.set("X", "2");
+        reader.join().unwrap();
+    }
+
     /// X itself is replaced, by a string of ours and by one of the program's.
     a_replaced_variable_is_found bounded |env| {
         env.fill(&["X=1", "Y=1"]);
@@ -850,6 +860,44 @@ mod hidden {
     #[test]
     fn a_search_beside_additions() {
         beside("hidden::a_search_beside_additions", searches_for_x, adds);
+    }
+}
+
+/// The same in a list of the program's, which is changed in place, and where entries move down: who reads through the crate looks again.
+mod hidden_in_a_list_of_the_programs {
+    use super::*;
+
+    fn beside(name: &str, change: fn(&Env)) {
+        explore_with(Store::for_one_thread, name, None, move |env| {
+            let list = foreign(&[c"A=1", c"A=2", c"X=9"]);
+            env.assign(&list);
+            let writer = env.spawn(move |env| {
+                env.writer();
+                change(&env);
+            });
+            // SAFETY: the list is kept alive.
+            let found = unsafe { env.store().get(env.head(), b"X".as_slice()).map(|value| text(value)) };
+            assert_eq!(found, Some("9"));
+            writer.join().unwrap();
+            drop(list);
+        });
+    }
+
+    #[test]
+    fn a_read_beside_a_removal() {
+        beside("hidden_in_a_list_of_the_programs::a_read_beside_a_removal", |env| env.unset("A"));
+    }
+
+    #[test]
+    fn a_read_beside_a_replacement() {
+        beside("hidden_in_a_list_of_the_programs::a_read_beside_a_replacement", |env| env.set("A", "3"));
+    }
+
+    #[test]
+    fn a_read_beside_an_owners_replacement() {
+        beside("hidden_in_a_list_of_the_programs::a_read_beside_an_owners_replacement", |env| {
+            env.put(c"A=3")
+        });
     }
 }
 

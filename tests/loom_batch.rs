@@ -17,13 +17,19 @@ struct Env {
 
 impl Env {
     /// An environment with these variables, in one of the three arrays that are used in turn: the third batch from now will edit it.
-    fn new<const N: usize>(variables: [(&str, &str); N]) -> Arc<Env> {
+    fn several<const N: usize>(variables: [(&str, &str); N]) -> Arc<Env> {
         mtsafe_env_core::reset();
         let env = Arc::new(Env { head: Head::new(), store: Store::new() });
         for round in ["first", "second", "third", "fourth"] {
             env.batch(&variables.map(|(name, _)| (name, Some(round))));
         }
         env.batch(&variables.map(|(name, value)| (name, Some(value))));
+        env
+    }
+
+    /// As [`several`](Self::several), for scenes in which the main thread is the only one that stores.
+    fn new<const N: usize>(variables: [(&str, &str); N]) -> Arc<Env> {
+        let env = Env::several(variables);
         sole_writer();
         env
     }
@@ -109,6 +115,26 @@ fn the_first_batch_is_seen_once_it_is_published() {
         env.toggle("Y");
         env.batch(&[("X", Some("1"))]);
         reader.join().unwrap();
+    });
+}
+
+/// A writer who is late finds in that array what he was to set, before it is published: his change is not done for all that.
+#[test]
+fn a_set_beside_batches_holds() {
+    explore(|| {
+        let env = Env::several([("X", "0"), ("A", "0")]);
+        let other = {
+            let env = env.clone();
+            thread::spawn(move || {
+                // SAFETY: only the store moves this head.
+                unsafe { env.store.set(&env.head, b"X", b"3", true) }.unwrap();
+                assert_eq!(env.get("X").as_deref(), Some("3"));
+            })
+        };
+        env.batch(&[("A", Some("1"))]);
+        env.batch(&[("A", Some("2"))]);
+        env.batch(&[("X", Some("3"))]);
+        other.join().unwrap();
     });
 }
 

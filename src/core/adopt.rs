@@ -385,9 +385,6 @@ impl<'a> Same<'a> {
     /// the program stored), or the program cut the other list.
     fn between(from: &'a Array, first: *const Slot, len: usize, to: &'a Array) -> Option<Same<'a>> {
         let (first, start, to_end) = (from.index(first), to.index(to.first.get()), to.end());
-        if first < from.index(from.first.get()) {
-            return None;
-        }
         let (from_end, len_there) = (first + len, to_end - start);
         let common = len_there.min(len);
         let (mut fixed, mut same) = (0, 0);

@@ -175,7 +175,7 @@ impl Hints {
     #[inline(always)]
     fn is_still(&self, before: usize) -> bool {
         // Relaxed: comes after the Acquire at the end of each group. Who saw any store of a change sees it begun.
-        // Without this check loom `a_bystander_survives_a_group_load` fails.
+        // Without this check loom `what_was_stored_over_an_entry_is_found_while_it_is_replaced` fails.
         self.generation.load(Ordering::Relaxed) == before
     }
 
@@ -627,9 +627,9 @@ pub(crate) struct Change<'a> {
 
 impl Drop for Change<'_> {
     fn drop(&mut self) {
-        // Release [generation]: pairs with Acquire in `Hints::generation`. Without it loom `what_a_search_misses_no_scan_finds` fails.
         let ended =
             (self.begun - CHANGING).wrapping_add(STEP) | if self.hints.loose.get() { LOOSE } else { 0 };
+        // Release [generation]: pairs with Acquire in `Hints::generation`. Without it loom `what_a_search_misses_no_scan_finds` fails.
         self.hints.generation.store(ended, Ordering::Release);
     }
 }

@@ -12,9 +12,9 @@
 //! | the kernel's | in place, by the same moves; an addition brings it into an array of ours |
 //! | the program's own | with one thread in place, as libc does ([`program`](crate::program)); an addition, and with threads every change, brings it into an array of ours |
 //!
-//! A change counts only if, when it is done, the head still points into the list that was changed. If not, the program
-//! assigned `environ` meanwhile (or the process was forked by a handler that interrupted us: see `process`), and the change,
-//! which can be repeated without harm, starts over on the new list.
+//! A change counts only if, when it is done, the head still points into the list that was changed; or if it is itself a move of the head
+//! (clear, a batch), once that was made. If not, the program assigned `environ` meanwhile (or the process was forked by a handler that
+//! interrupted us: see `process`), and the change, which can be repeated without harm, starts over on the new list.
 //!
 //! Errors leave the list as it was: a change takes all the memory it needs before its first store to the list.
 
@@ -416,7 +416,7 @@ impl Store {
             let len = unsafe { slots(first) }.count();
             let mut list = self.means().empty(head, len, self.moves())?;
             self.publish(&mut list, first)?;
-            self.ended(&list)
+            Ok(()) // it happened then, whatever the head is now
         });
         done.map_err(Error::from)
     }
@@ -530,7 +530,7 @@ impl Store {
         self.inherited.show(array.hints());
         let left = array.first.get();
         if first < left {
-            // The program put an older head back. Copies that our moves left are not entries, if what they are copies of is there.
+            // The program put an older head back. Copies that our moves left are not entries.
             if array.is_copied(first, left) {
                 head.exchange(first, left)?;
                 first = left;
@@ -643,7 +643,7 @@ impl Store {
     }
 
     /// A change counts if the list is still the environment.
-    pub(crate) fn ended(&self, list: &Editor<'_>) -> Result<(), Stop> {
+    fn ended(&self, list: &Editor<'_>) -> Result<(), Stop> {
         if list.is_live() { Ok(()) } else { Err(Stop::Moved) }
     }
 }

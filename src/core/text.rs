@@ -433,6 +433,23 @@ mod tests {
         }
     }
 
+    /// Also of a name that is longer than its words.
+    #[test]
+    fn every_byte_of_a_name_has_a_part_in_its_hash() {
+        let keys = keyed([0x9e37_79b9, 0xd1b5_4a33]);
+        for len in [1, 7, 8, 31, 32, 33, 40, 41, 80] {
+            let name: Vec<u8> = (0..len).map(|i| b'A' + (i % 26) as u8).collect();
+            // SAFETY: not empty.
+            let hash = unsafe { hash_name(&name, keys) };
+            for i in 0..len {
+                let mut other = name.clone();
+                other[i] = b'_';
+                // SAFETY: as above.
+                assert_ne!(unsafe { hash_name(&other, keys) }, hash, "{i} of {len}");
+            }
+        }
+    }
+
     /// A name whose words end at the end of readable memory.
     #[test]
     fn names_are_read_within_bounds() {

@@ -42,8 +42,10 @@ static void handler(int signal) {
         alarm(SECONDS);
         bystanders_are_there();
         switch (forked % 8) {
-        default: /* and exit */
+        default:; /* and exit */
             CHECK(setenv("HANDLER", "1", 1) == 0 && has("HANDLER", "1") && count("HANDLER=") == 1);
+            char **list = environ; /* from now on the list is at rest */
+            CHECK(setenv("HANDLER", "again", 1) == 0 && has("HANDLER", "again") && environ == list);
             bystanders_are_there();
             CHECK(unsetenv("HANDLER") == 0 && has("HANDLER", NULL));
             CHECK(unsetenv(bystanders[0]) == 0 && has(bystanders[0], NULL) && has(bystanders[1], "here"));

@@ -282,6 +282,101 @@ static void threads(size_t unused) {
     check("after eight threads");
 }
 
+/* Behind the last string come the file name and a word, and no byte more can be read. So many names that some have the tag of that
+ * string: those are compared with it. */
+static void end_of_stack(size_t many) {
+    char name[] = "ABSENT_NAME_OF_ALL_WORDS00000000";
+    CHECK(variables > 0 && strlen(environ[variables - 1]) < 8 && strlen(name) == 32);
+    read_much();
+    for (size_t i = 0; i < many; i++) {
+        sprintf(name + 24, "%08zu", i);
+        CHECK(!getenv(name));
+    }
+}
+
+/* The program's own entries, though they lie in the kernel's strings, one behind the other: they may be given other names. The first
+ * one begins inside of a string, or what it was is not there any more, nor the last one. */
+static void own_in_the_kernels(size_t shifted) {
+    char *entry, name[ROOM];
+    CHECK(variables > 20);
+    if (shifted)
+        for (size_t i = variables - 1; i > 0; i--)
+            environ[i] = environ[i - 1];
+    environ++;
+    entry = shifted ? environ[variables - 2] : ++environ[0];
+    for (int round = 0; round < 2; round++) {
+        for (char c = 'a'; c < 'f'; c++) {
+            *entry = c;
+            size_t length = strcspn(entry, "=");
+            memcpy(name, entry, length);
+            name[length] = 0;
+            CHECK(length > 0 && has(name, entry + length + 1));
+            *name = 'z';
+            CHECK(has(name, NULL));
+            read_much();
+        }
+        /* And in the notes of writers. */
+        CHECK(unsetenv(shifted ? "A" : "V39") == 0);
+    }
+}
+
+/* As libc adds: into a list of its own, also where the kernel's has room for one more by now. */
+static void added_elsewhere(size_t unused) {
+    (void)unused;
+    char **given = environ;
+    CHECK(variables == 40 && unsetenv("V39") == 0 && environ == given && !given[39]);
+    CHECK(setenv("NEW", "1", 1) == 0 && has("NEW", "1") && environ != given && !given[39]);
+}
+
+/* Set to the value that it has, a variable is ours: the program may write over what the kernel gave it. */
+static void set_to_what_it_is(size_t unused) {
+    (void)unused;
+    static const char *const names[] = {"V39", "V26"};
+    CHECK(variables == 40);
+    for (int i = 0; i < 2; i++) {
+        read_much();
+        char *value = getenv(names[i]);
+        CHECK(value && setenv(names[i], names[i] + 1, 1) == 0 && strcmp(value, names[i] + 1) == 0);
+        memset(value, 'x', 2);
+        CHECK(has(names[i], names[i] + 1) && unsetenv("A") == 0);
+    }
+}
+
+static void *nothing(void *unused) { return unused; }
+
+/* With threads, some names twice in it, and arrays around that held it before: each name keeps its first value. */
+static void put_back(size_t rounds) {
+    char **given = environ, name[ROOM];
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, nothing, NULL) == 0 && pthread_join(thread, NULL) == 0);
+    expect();
+    for (size_t round = 0; round < rounds; round++) {
+        environ = given;
+        CHECK(setenv("ADDED", round & 1 ? "1" : "2", 1) == 0);
+        check_samples("put back");
+        for (int i = 0; i < 3; i++) {
+            sprintf(name, "OTHER%zu", (round + (size_t)i) % 5);
+            CHECK(unsetenv("ADDED") == 0 && setenv(name, "1", 1) == 0 && setenv("ADDED", "3", 1) == 0);
+            check_samples("changed after it was put back");
+        }
+    }
+}
+
+/* In a list that the program made of the kernel's strings, one of them is put: then it is the program's, who may give it another name. */
+static void put_in_a_copy(size_t unused) {
+    (void)unused;
+    static char *list[MOST + 1];
+    CHECK(variables == 40);
+    read_much();
+    memcpy(list, environ, (variables + 1) * sizeof *list);
+    environ = list;
+    CHECK(putenv(list[39]) == 0 && environ == list);
+    CHECK(setenv("NEW", "1", 1) == 0 && environ != list);
+    read_much();
+    *list[39] = 'W';
+    CHECK(has("W39", "39") && has("V39", NULL) && has("NEW", "1"));
+}
+
 static volatile sig_atomic_t handled;
 
 static void arm(void) {
@@ -357,7 +452,10 @@ static const struct scenario {
     const char *name;
     void (*run)(size_t argument);
 } scenarios[] = {{"reads", reads}, {"cut_early", cut_early}, {"moved_early", moved_early}, {"stored_early", stored_early},
-                 {"stores", stores}, {"change", change}, {"threads", threads}, {"signals", signals}, {"forks", forks}};
+                 {"stores", stores}, {"change", change}, {"threads", threads}, {"signals", signals}, {"forks", forks},
+                 {"end_of_stack", end_of_stack}, {"own_in_the_kernels", own_in_the_kernels},
+                 {"added_elsewhere", added_elsewhere}, {"set_to_what_it_is", set_to_what_it_is},
+                 {"put_back", put_back}, {"put_in_a_copy", put_in_a_copy}};
 
 /* Some are there twice, some have no name. */
 static char **environment(size_t n) {
@@ -429,6 +527,13 @@ int main(int argc, char **argv) {
         for (size_t number = 0; number < 10; number += n <= 1000 ? 1 : 3)
             run("change", n, number);
     }
+    run("end_of_stack", 40, 1000000);
+    run("own_in_the_kernels", 40, 0);
+    run("own_in_the_kernels", 40, 1);
+    run("added_elsewhere", 40, 0);
+    run("set_to_what_it_is", 40, 0);
+    run("put_back", 40, 100);
+    run("put_in_a_copy", 40, 0);
     for (int round = 0; round < rounds; round++) {
         run("threads", round % 2 ? 1000 : LONGEST_WITH_HINTS, 0);
         run("signals", round % 2 ? LONGEST_WITH_HINTS : 1000, 0);

@@ -180,6 +180,7 @@ static void constant_lists(void) {
         for (int change = 0; change < 6; change++)
             for (int again = 0; again < 3; again++) {
                 environ = lists[which];
+                errno = 4711;
                 switch (change) {
                 case 0: CHECK(setenv("B", "x", 1) == 0); LIST("A=1 B=x C=3"); break;
                 case 1: CHECK(putenv("B=put") == 0); LIST("A=1 B=put C=3"); break;
@@ -188,11 +189,92 @@ static void constant_lists(void) {
                 case 4: CHECK(clearenv() == 0); LIST(""); break;
                 case 5: CHECK(setenv("B", "2", 1) == 0 && unsetenv("ABSENT") == 0); LIST("A=1 B=2 C=3"); break;
                 }
+                CHECK(errno == 4711);
                 IS(lists[which], "A=1 B=2 C=3");
                 CHECK(setenv("E", "5", 1) == 0 && has("E", "5"));
                 list_is_sound();
             }
 }
+
+static void lists_on_a_stack_in_place(void);
+
+/* Two pages, one after the other, of which one is constant: with a list that lies in both, and with a list in each. */
+static void lists_of_which_a_part_is_constant(void) {
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), slots = page / sizeof(char *);
+    for (int constant = 0; constant < 2; constant++)
+        for (int one = 0; one < 2; one++) {
+            char **list = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), **other = list + slots;
+            CHECK((void *)list != MAP_FAILED);
+            for (size_t i = 0; i < 2 * slots; i++)
+                CHECK(asprintf(&list[i], "L%zu=1", i) > 0);
+            list[2 * slots - 1] = NULL;
+            if (!one)
+                list[slots - 1] = NULL;
+            CHECK(mprotect(constant ? other : list, page, PROT_READ) == 0);
+            char name[2][16], *entries[2] = {list[1], other[1]};
+            sprintf(name[0], "L%d", 1);
+            sprintf(name[1], "L%zu", slots + 1);
+            /* In the part that can be written, then in the other one; and the other way round. */
+            for (int order = 0; order < 2; order++)
+                for (int change = 0; change < 2; change++) {
+                    int which[2] = {order ? constant : !constant, order ? !constant : constant};
+                    for (int i = 0; i < 2; i++) {
+                        environ = one || which[i] == 0 ? list : other;
+                        if (one && change && which[i] == 0 && !constant)
+                            continue; /* (as below, but nothing can be said of the second page) */
+                        CHECK((change ? unsetenv(name[which[i]]) : setenv(name[which[i]], "2", 1)) == 0);
+                        CHECK(has(name[which[i]], change ? NULL : "2"));
+                    }
+                    char **constant_part = constant ? other : list;
+                    CHECK(constant_part[1] == entries[constant]);
+                }
+        }
+    environ = kernels_list;
+}
+
+#if __has_include(<linux/seccomp.h>) && __has_include(<linux/filter.h>)
+#include <linux/filter.h>
+#include <linux/futex.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+/* From now on the kernel answers so to the question whether a list can be written. False if it knows no filters. */
+static int answer_with(unsigned answer) {
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_futex, 0, 4),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, FUTEX_CMD_MASK),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, FUTEX_WAKE_OP, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, answer),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
+    return !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) && !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+/* Of a list on the stack nobody is asked: a sandbox may kill for the question. */
+static void nothing_is_asked_of_a_stack(void) {
+    if (answer_with(SECCOMP_RET_KILL_PROCESS))
+        lists_on_a_stack_in_place();
+}
+
+/* Where the question is not allowed, a list counts as one that can be written, as for libc. */
+static void no_answer_is_an_answer(void) {
+    static char *own[] = {"A=1", "B=2", NULL};
+    if (!answer_with(SECCOMP_RET_ERRNO | EPERM))
+        return;
+    environ = own;
+    errno = 4711;
+    CHECK(setenv("B", "3", 1) == 0 && environ == own && errno == 4711);
+    IS(own, "A=1 B=3");
+}
+#else
+static void nothing_is_asked_of_a_stack(void) {}
+static void no_answer_is_an_answer(void) {}
+#endif
 
 /* Out of the compiler's sight: it warns of lists on a stack. */
 static __attribute__((noipa)) void assign(char **list) { environ = list; }
@@ -366,6 +448,9 @@ static const struct scene scenes[] = {
     {"clearenv_leaves_the_array_alone", clearenv_leaves_the_array_alone, "A=1", EVERYWHERE},
     {"duplicates_go", duplicates_go, "A=1", LIBRARY_ONLY},
     {"constant_lists", constant_lists, "A=1", LIBRARY_ONLY},
+    {"lists_of_which_a_part_is_constant", lists_of_which_a_part_is_constant, "A=1", LIBRARY_ONLY},
+    {"nothing_is_asked_of_a_stack", nothing_is_asked_of_a_stack, "A=1", LIBRARY_ONLY},
+    {"no_answer_is_an_answer", no_answer_is_an_answer, "A=1", LIBRARY_ONLY},
     {"lists_on_a_stack", lists_on_a_stack, "A=1", EVERYWHERE},
     {"lists_on_a_stack_in_place", lists_on_a_stack_in_place, "A=1", EVERYWHERE},
     {"freed_after_it_was_replaced", freed_after_it_was_replaced, "A=1", EVERYWHERE},

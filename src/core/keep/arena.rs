@@ -164,3 +164,28 @@ impl Arena {
         unsafe { sync::discard(range) };
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// K4, up to where a chunk is full; and which bytes are ours.
+    #[test]
+    fn a_chunk_ends_with_bytes_that_can_be_read() {
+        for bytes in [1, 40, 1_000] {
+            let arena = Arena::new();
+            let fresh = arena.map(bytes).unwrap();
+            let (at, size) = (fresh.0.addr().get(), CHUNK);
+            arena.link(fresh);
+            let mut last = 0;
+            while let Ok(taken) = arena.take(bytes, 1) {
+                assert!(taken.addr().get() >= last, "the same memory twice");
+                last = taken.addr().get() + bytes;
+                assert!(last + BEYOND <= at + size);
+            }
+            assert!(last + bytes + BEYOND > at + size, "no more was left free than must be");
+            let owns = |addr: usize| arena.owns(ptr::without_provenance(addr));
+            assert!(owns(at) && owns(at + size - 1) && !owns(at + size) && !owns(at - 1));
+        }
+    }
+}

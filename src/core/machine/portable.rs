@@ -56,7 +56,7 @@ pub(crate) unsafe fn candidates(group: Group, _: usize, tag: u16, side: Side) ->
     }
     if side == Side::Reader {
         // Acquire [hint]: pairs with Release in `Slot::store` and `Hints::note`: who saw a store of a change sees that the change
-        // began, and all it stored before. Without it loom `a_bystander_survives_a_group_load` fails.
+        // began, and all it stored before. Without it loom `an_unset_variable_stays_gone` fails.
         sync::fence(Ordering::Acquire);
     }
     found

@@ -892,6 +892,534 @@ fn a_string_that_comes_back_with_another_name_is_a_new_one() {
     }
 }
 
+/// What a writer found without the lock counts under it only if all that it rests on is as it was.
+#[test]
+fn a_look_counts_only_if_nothing_changed() {
+    let env = Env::of(&[]);
+    ["D", "C", "B", "A"].iter().for_each(|name| env.set(name, "1"));
+    let hints = env.store.arrays.latest().unwrap().hints();
+    let first = env.head.load();
+    let name: &[u8] = b"A";
+    let key = Key::new(&name, env.store.inherited.keys.get()).unwrap();
+    // SAFETY: a proper list.
+    let look = || unsafe { hints.look(&env.head, key, &|_| false) }.unwrap();
+    let here = |look: &Look<'_>| look.still(hints, first).is_some();
+    let (one, stored) = (look(), c"A=1");
+    assert!(here(&one));
+    assert!(one.still(hints, first.wrapping_add(1)).is_none(), "another head");
+    let other = Env::of(&[]);
+    other.set("A", "1");
+    assert!(one.still(other.store.arrays.latest().unwrap().hints(), first).is_none(), "another array");
+    store_at(&env.head, 2, Some(stored));
+    let two = look();
+    assert!(here(&one) && here(&two), "what was found is there");
+    store_at(&env.head, 2, Some(c"C=1"));
+    assert!(here(&one) && !here(&two), "the last one was stored over");
+    store_at(&env.head, 4, Some(stored));
+    assert!(!here(&one), "the program appended");
+    store_at(&env.head, 4, None);
+    assert!(here(&one));
+    env.set("B", "2");
+    assert!(!here(&one), "a change");
+    // SAFETY: a proper list.
+    let beside = unsafe {
+        hints.look(&env.head, key, &|found| {
+            found.iter().for_each(|_| env.set("B", "3"));
+            false
+        })
+    };
+    assert!(beside.is_none(), "a change beside it");
+    let one = look();
+    assert!(here(&one));
+    store_at(&env.head, 0, Some(c"X=1"));
+    assert!(!here(&one), "it was stored over");
+}
+
+/// The list leaves an array and comes back to it, to the very slot where it began, with other names: what a writer found there before does not count.
+#[test]
+fn a_look_does_not_outlive_an_edit() {
+    const MANY: usize = 80;
+    let env = Env::default();
+    let name = |round: usize, i: usize| format!("R{round}N{i}").into_bytes();
+    let mut looks = Vec::new();
+    let mut met = 0;
+    for round in 0..30_usize {
+        let names: Vec<_> =
+            (0..MANY).flat_map(|i| [(round, i, true), (round.wrapping_sub(1), i, false)]).collect();
+        let names: Vec<_> =
+            names.into_iter().map(|(round, i, set)| (name(round, i), set.then_some(&b"1"[..]))).collect();
+        let changes: Vec<_> = names.iter().map(|(name, value)| (name.as_slice(), *value)).collect();
+        // SAFETY: proper lists.
+        unsafe { env.store.batch(&env.head, &changes) }.unwrap();
+        let (hints, first) = (env.store.arrays.latest().unwrap().hints(), env.head.load());
+        for (wanted, at, look) in &looks {
+            let look: &Look<'_> = look;
+            if *wanted == round && *at == (ptr::from_ref(hints), first) {
+                met += 1;
+                assert!(
+                    look.still(hints, first).is_none(),
+                    "round {round}: a name that is there was not found"
+                );
+            }
+        }
+        for later in round + 1..round + 12 {
+            let name: &'static [u8] = name(later, 0).leak();
+            let key =
+                Key::new(std::boxed::Box::leak(std::boxed::Box::new(name)), env.store.inherited.keys.get())
+                    .unwrap();
+            // SAFETY: a proper list.
+            let look = unsafe { hints.look(&env.head, key, &|_| false) }.unwrap();
+            looks.push((later, (ptr::from_ref(hints), first), look));
+        }
+    }
+    assert!(met > 0, "no array was used again");
+}
+
+/// One that was made after the list had moved on, and before the addition that it moved on for.
+#[test]
+fn a_look_does_not_outlive_an_addition_into_a_kept_slot() {
+    let env = Env::default();
+    (0..8).for_each(|i| env.set(&format!("V{i}"), "1"));
+    let name: &[u8] = b"V3";
+    let keys = env.store.inherited.keys.get();
+    let key = Key::new(&name, keys).unwrap();
+    let mut kept = 0;
+    for round in 0..40 {
+        // Some of the arrays that the list leaves hold one entry more than the list has when it comes back.
+        if round % 3 == 0 {
+            env.set("ONCE", "1");
+        }
+        env.unset("V3").unwrap();
+        let added = env.store.locked(|| {
+            let Where::Ours(list) = env.store.place(&env.head)? else { panic!("not ours") };
+            let string = env.store.strings.string(key, b"1", keys)?;
+            let mut list = env.store.move_on(&env.head, &list, list.find(key).end, true)?;
+            let (hints, first) = (list.array().hints(), list.first());
+            // SAFETY: a proper list.
+            let look = unsafe { hints.look(&env.head, key, &|_| false) }.unwrap();
+            let found = look.still(hints, first).unwrap();
+            assert!(found.places().is_none());
+            assert!(list.add(string, Some(Hint { hash: key.hash, fixed: true }), found.end)?);
+            kept += usize::from(list.first() == first);
+            assert!(look.still(hints, list.first()).is_none());
+            Ok(())
+        });
+        added.unwrap();
+        env.unset("ONCE").unwrap();
+    }
+    assert!(kept > 0, "no slot was kept");
+}
+
+/// What stands in is a string that stays, if there is one: the program may store over its own, and free it, without our knowledge.
+#[test]
+fn no_string_of_the_programs_stands_in() {
+    for env in [Env::of(&[]), Env::alone(&[])] {
+        for i in 0..8 {
+            if (2..6).contains(&i) {
+                env.put(&CString::new(format!("PUT{i}=1")).unwrap()).unwrap();
+            } else {
+                env.set(&format!("V{i}"), "1");
+            }
+        }
+        let start = env.head.load();
+        let first = entries(&env.head)[0].strip_suffix("=1").unwrap().to_string();
+        env.unset(&first).unwrap();
+        assert!(entries_at(start)[0].starts_with('V'), "{:?}", entries_at(start));
+    }
+}
+
+/// After a mass removal changes do not look at all that it left.
+#[test]
+fn a_short_list_does_not_stay_above_much_that_was_left() {
+    let env = Env::default();
+    (0..1_000).for_each(|i| env.set(&format!("N{i}"), "1"));
+    (0..990).for_each(|i| env.unset(&format!("N{i}")).unwrap());
+    env.set("N995", "2");
+    let array = env.store.arrays.latest().unwrap();
+    assert!(array.left.get() == 0 || array.below().len() < 300, "{:?}", array.below());
+    assert_eq!(entries(&env.head).len(), 10);
+}
+
+/// A string of the program's lies inside of one of ours. What is set to what that reads is ours all the same.
+#[test]
+fn a_string_inside_of_ours_that_was_put_is_replaced() {
+    for env in [Env::of(&[]), Env::alone(&[])] {
+        env.set("A", "B=1");
+        let inside = env.at("A").unwrap().cast_mut();
+        // SAFETY: it is never freed.
+        unsafe { env.store.put(&env.head, inside) }.unwrap();
+        assert_eq!(env.at("B"), Some(inside.wrapping_add(2).cast_const()));
+        env.set("B", "1");
+        assert_ne!(env.at("B"), Some(inside.wrapping_add(2).cast_const()));
+        assert_eq!((env.get("A").as_deref(), env.get("B").as_deref()), (Some("B=1"), Some("1")));
+    }
+}
+
+/// The program assigns a list, and the first change of that is one of these. The list that it left is whole when it comes back.
+#[test]
+fn a_saved_list_stays_whole_whatever_comes_first() {
+    for first in 0..3 {
+        for env in [Env::of(&[]), Env::alone(&[])] {
+            (0..5).for_each(|i| env.set(&format!("V{i}"), "1"));
+            let (saved, list) = (env.head.load(), entries(&env.head));
+            // SAFETY: a proper list that is never freed.
+            unsafe { env.head.assign(foreign(&[c"X=1", c"Y=1"])) };
+            match first {
+                0 => env.clear(),
+                // SAFETY: proper lists.
+                1 => unsafe { env.store.batch(&env.head, &[(b"Z", Some(b"1"))]) }.unwrap(),
+                _ => env.set("Z", "1"),
+            }
+            for round in 0..100 {
+                env.set("A", &round.to_string());
+                env.set("B", "1");
+                env.unset("A").unwrap();
+                env.clear();
+            }
+            // SAFETY: a list of ours.
+            unsafe { env.head.assign(saved) };
+            assert_eq!(entries(&env.head), list);
+        }
+    }
+}
+
+/// Of the kernel's list, once a writer has looked at it, no hints that readers built are believed, nor is what they noted.
+#[cfg(not(miri))]
+#[test]
+fn hints_that_readers_built_are_retired_by_the_first_change() {
+    unsafe extern "C" {
+        static environ: *const Slot;
+    }
+    let env = Env::default();
+    // SAFETY: the list of this process, which no test changes; and here it is adopted before it would be changed.
+    unsafe { env.head.assign(environ) };
+    let inherited = &env.store.inherited;
+    // SAFETY: a proper list.
+    let absent = || unsafe { env.store.value(&env.head, b"ABSENT_NAME".as_slice()) }.is_none();
+    (0..20_000).for_each(|_| assert!(absent()));
+    let built = inherited.built().expect("the kernel's list");
+    let name: &[u8] = b"ABSENT_NAME";
+    let key = Key::new(&name, inherited.keys.get()).unwrap();
+    // SAFETY: a proper list.
+    let look = || unsafe { built.look(&env.head, key, &|_| false) }.is_some();
+    assert!(look());
+    let list = env.head.load();
+    env.set("ADDED_NAME", "1");
+    assert!(inherited.built().is_none());
+    // SAFETY: as above.
+    unsafe { env.head.assign(list) };
+    assert!(!look());
+}
+
+/// The program puts an older head back, and stores over one of the copies that lie there: the others are not entries for all that.
+#[test]
+fn copies_beside_what_the_program_stored_are_dropped() {
+    for env in [Env::of(&[]), Env::alone(&[])] {
+        ["E", "D", "C", "B", "A"].iter().for_each(|name| env.set(name, "1"));
+        let saved = env.head.load();
+        let first: Vec<String> = entries(&env.head)[..3].iter().map(|entry| entry[..1].to_string()).collect();
+        first.iter().for_each(|name| env.unset(name).unwrap());
+        // SAFETY: a list of ours.
+        unsafe { env.head.assign(saved) };
+        store_at(&env.head, 1, Some(c"MINE=1"));
+        env.set("N", "1");
+        let mut left = entries(&env.head);
+        left.sort();
+        let twins = left.clone();
+        left.dedup();
+        assert_eq!(left, twins);
+        assert_eq!(left.len(), 4, "{left:?}");
+    }
+}
+
+/// A list that was saved and came back is one of ours as before: when it moves on, it stays whole for who is still in it.
+#[test]
+fn a_list_that_came_back_is_not_used_again_too_soon() {
+    let env = Env::of(&[]);
+    (0..6).for_each(|i| env.set(&format!("V{i}"), "1"));
+    let toggle = || {
+        env.unset("V3").unwrap();
+        env.set("V3", "1");
+    };
+    for _ in 0..20 {
+        toggle();
+        let saved = env.head.load();
+        // SAFETY: proper lists, here and below.
+        unsafe { env.head.assign(foreign(&[c"X=1"])) };
+        env.set("Y", "1");
+        // SAFETY: as above.
+        unsafe { env.head.assign(saved) };
+        env.set("V1", "2");
+    }
+    for _ in 0..20 {
+        let (array, first) = (env.store.arrays.latest().unwrap(), env.head.load());
+        while ptr::eq(array, env.store.arrays.latest().unwrap()) {
+            toggle();
+        }
+        let before = entries_at(first);
+        let mut moves = 0;
+        let mut live = env.store.arrays.latest().unwrap();
+        while moves < 5 {
+            toggle();
+            let now = env.store.arrays.latest().unwrap();
+            moves += usize::from(!ptr::eq(now, live));
+            live = now;
+            assert!(!ptr::eq(now, array), "used again after {moves} moves");
+        }
+        assert_eq!(entries_at(first), before);
+    }
+}
+
+/// The program has left as many lists as are kept. The last three, saved one inside of the other, are whole all the same.
+#[test]
+fn lists_saved_in_each_other_stay_whole_after_many_others() {
+    for env in [Env::of(&[]), Env::alone(&[])] {
+        for i in 0..20 {
+            // SAFETY: proper lists that are never freed, here and below.
+            unsafe { env.head.assign(foreign(&[c"X=1", c"Y=1"])) };
+            env.set("N", &i.to_string());
+        }
+        let mut saved = Vec::new();
+        for depth in 0..3 {
+            saved.push((env.head.load(), entries(&env.head)));
+            // SAFETY: as above.
+            unsafe { env.head.assign(foreign(&[c"X=1", c"Y=1"])) };
+            env.set("DEPTH", &depth.to_string());
+        }
+        for (head, list) in saved.into_iter().rev() {
+            // SAFETY: as above.
+            unsafe { env.head.assign(head) };
+            assert_eq!(entries(&env.head), list);
+            env.set("BACK", "1");
+        }
+    }
+}
+
+#[test]
+fn a_batch_of_what_holds_already_changes_nothing() {
+    let env = Env::of(&[]);
+    env.set("A", "1");
+    env.set("B", "1");
+    let (head, retained) = (env.head.load(), env.store.retained());
+    // SAFETY: proper lists.
+    unsafe { env.store.batch(&env.head, &[(b"A", Some(b"1")), (b"ABSENT", None)]) }.unwrap();
+    assert_eq!((env.head.load(), env.store.retained()), (head, retained));
+}
+
+/// The program puts an entry in front itself. What that leaves when it fills a gap keeps its name, as all that moves.
+#[test]
+fn what_the_program_put_in_front_leaves_its_name() {
+    let env = Env::of(&[]);
+    ["C", "B", "A"].iter().for_each(|name| env.set(name, "1"));
+    let start = env.head.load().wrapping_sub(1);
+    // SAFETY: a list in an array of ours, once the entry is there.
+    unsafe { env.head.assign(start) };
+    store_at(&env.head, 0, Some(c"X=1"));
+    assert_eq!(entries(&env.head), ["X=1", "A=1", "B=1", "C=1"]);
+    env.unset("C").unwrap();
+    env.set("D", "1");
+    assert_eq!(entries_at(start)[0], "X=1");
+}
+
+/// Whose strings they are is known of a list that the program made of them, however long ago they were in the environment: that keeps its reads fast.
+#[test]
+fn strings_of_ours_are_known_in_a_list_of_the_programs() {
+    for alone in [false, true] {
+        let env = if alone { Env::alone(&[]) } else { Env::of(&[]) };
+        ["A", "B", "C"].iter().for_each(|name| env.set(name, "1"));
+        let mut list: Vec<*const c_char> = vec![ptr::null(); 4];
+        // SAFETY: proper lists, which stay.
+        unsafe { env.store.snapshot(&env.head, &mut list[..3]) };
+        (0..3).for_each(|_| env.clear());
+        env.set("OTHER", "1");
+        // SAFETY: as above.
+        unsafe { env.head.assign(list.leak().as_ptr().cast()) };
+        env.set("NEW", "1");
+        let array = env.store.arrays.latest().unwrap();
+        // SAFETY: as above.
+        for (slot, entry) in unsafe { slots(env.head.load()) } {
+            assert!(
+                array.noted(array.index(slot), entry).is_some_and(|hint| hint.fixed),
+                "{}",
+                crate::testing::text(entry)
+            );
+        }
+    }
+}
+
+/// The same of the kernel's strings, of which a reader has noted them.
+#[cfg(not(miri))]
+#[test]
+fn strings_of_the_kernels_are_known_in_a_list_of_the_programs() {
+    unsafe extern "C" {
+        static environ: *const Slot;
+    }
+    for alone in [false, true] {
+        let env = if alone { Env::alone(&[]) } else { Env::of(&[]) };
+        // SAFETY: the list of this process, which no test changes.
+        unsafe { env.head.assign(environ) };
+        (0..20_000).for_each(|_| {
+            // SAFETY: a proper list.
+            assert!(unsafe { env.store.value(&env.head, b"ABSENT_NAME".as_slice()) }.is_none())
+        });
+        let mut list: Vec<*const c_char> = vec![ptr::null(); entries(&env.head).len() + 1];
+        let len = list.len() - 1;
+        // SAFETY: proper lists, which stay.
+        unsafe {
+            env.store.snapshot(&env.head, &mut list[..len]);
+            env.head.assign(list.leak().as_ptr().cast());
+        }
+        env.set("ADDED_NAME", "1");
+        let array = env.store.arrays.latest().unwrap();
+        // SAFETY: as above.
+        let fixed = unsafe { slots(env.head.load()) }
+            .filter(|&(slot, entry)| array.noted(array.index(slot), entry).is_some_and(|hint| hint.fixed));
+        assert_eq!(fixed.count(), len + 1);
+    }
+}
+
+#[test]
+fn a_batch_may_change_a_name_twice() {
+    let env = Env::of(&[]);
+    env.set("A", "1");
+    for after in [Some("2"), None] {
+        let changes: [(&[u8], _); 2] = [(b"A", None), (b"A", after.map(str::as_bytes))];
+        // SAFETY: proper lists.
+        unsafe { env.store.batch(&env.head, &changes) }.unwrap();
+        assert_eq!(env.get("A").as_deref(), after);
+    }
+}
+
+/// Its owner has given it another name since it was put: that counts.
+#[test]
+fn a_batch_looks_at_strings_that_were_put() {
+    let env = Env::of(&[]);
+    env.set("A", "1");
+    let string = c"X=1".to_owned().into_raw();
+    // SAFETY: never freed; ours to edit; proper lists.
+    unsafe {
+        env.store.put(&env.head, string).unwrap();
+        string.write(b'Y' as c_char);
+        env.store.batch(&env.head, &[(b"Y", Some(b"2"))]).unwrap();
+    }
+    let mut found = entries(&env.head);
+    found.sort();
+    assert_eq!(found, ["A=1", "Y=2"]);
+}
+
+/// The list comes back to an array that it left long before, much shorter: no pointer into that meets what was removed.
+#[test]
+fn what_went_meanwhile_is_not_met_in_an_array_that_is_used_again() {
+    let env = Env::of(&[]);
+    (0..100).for_each(|i| env.set(&format!("N{i}"), "1"));
+    let toggle = || {
+        env.unset("N95").unwrap();
+        env.set("N95", "1");
+    };
+    toggle();
+    let (old, array) = (env.head.load(), env.store.arrays.latest().unwrap());
+    while ptr::eq(array, env.store.arrays.latest().unwrap()) {
+        toggle();
+    }
+    (0..90).for_each(|i| env.unset(&format!("N{i}")).unwrap());
+    for moves in 0.. {
+        assert!(moves < 100, "the array was not used again");
+        toggle();
+        if ptr::eq(array, env.store.arrays.latest().unwrap()) {
+            break;
+        }
+    }
+    let now = entries(&env.head);
+    assert_eq!(now.len(), 10);
+    assert!(entries_at(old).iter().all(|entry| now.contains(entry)), "{:?}", entries_at(old));
+}
+
+/// The program stored another one of a name into a list that is longer than what is in the array to which that moves on.
+#[test]
+fn a_name_that_the_program_stored_again_is_there_once_when_the_list_moves_on() {
+    let env = Env::of(&[]);
+    (0..8).for_each(|i| env.set(&format!("V{i}"), "1"));
+    let toggle = || {
+        env.unset("V3").unwrap();
+        env.set("V3", "1");
+    };
+    (0..20).for_each(|_| toggle());
+    ["E1", "E2", "E3"].iter().for_each(|name| env.set(name, "1"));
+    let at = entries(&env.head).iter().position(|entry| entry == "E2=1").unwrap();
+    let array = env.store.arrays.latest().unwrap();
+    store_at(&env.head, at, Some(c"V5=hand"));
+    toggle();
+    assert!(!ptr::eq(array, env.store.arrays.latest().unwrap()));
+    let found = entries(&env.head);
+    assert_eq!(found.iter().filter(|entry| entry.starts_with("V5=")).count(), 1, "{found:?}");
+    assert_eq!(env.get("V5").as_deref(), Some("hand"));
+}
+
+/// The same where nothing is noted of it any more.
+#[test]
+fn a_string_that_was_put_is_not_ours_when_it_comes_back() {
+    for alone in [false, true] {
+        let env = if alone { Env::alone(&[]) } else { Env::of(&[]) };
+        (0..20).for_each(|i| env.set(&format!("V{i}"), "1"));
+        let entry = env.at("V7").unwrap().wrapping_sub(3).cast_mut();
+        let mut list: Vec<*const c_char> = vec![ptr::null(); 21];
+        // SAFETY: proper lists; strings of ours, which stay.
+        unsafe {
+            env.store.snapshot(&env.head, &mut list[..20]);
+            env.store.put(&env.head, entry).unwrap();
+            env.clear();
+            env.set("OTHER", "1");
+            env.head.assign(list.leak().as_ptr().cast());
+            env.set("NEW", "1");
+            entry.cast::<u8>().write(b'W');
+            let value = |name: &str| env.store.value(&env.head, name.as_bytes());
+            assert_eq!((value("W7"), value("V7")), (Some(entry.wrapping_add(3).cast_const()), None));
+        }
+    }
+}
+
+/// Where a list ends is remembered, but not if the program appended, or cut the last one off.
+#[test]
+fn the_end_of_a_list_is_looked_for_again() {
+    let env = Env::alone(&[]);
+    (0..5).for_each(|i| env.set(&format!("V{i}"), "1"));
+    let array = env.store.arrays.latest().unwrap();
+    let len = || array.end() - array.index(env.head.load());
+    assert_eq!((array.count() - array.index(env.head.load()), len()), (5, 5));
+    store_at(&env.head, 5, Some(c"MORE=1"));
+    assert_eq!(len(), 6);
+    store_at(&env.head, 5, None);
+    assert_eq!(len(), 5);
+    store_at(&env.head, 4, None);
+    assert_eq!(len(), 4);
+}
+
+/// The child of a process that was forked in the middle of a change: by a handler, which will return into that change, or by another thread.
+#[test]
+fn a_child_knows_who_was_in_the_middle_of_a_change() {
+    let (this, other) = (sync::thread(), 4711);
+    for (before, after) in [(0, 0), (this, this), (other, 0)] {
+        let env = Env::of(&[]);
+        (0..9).for_each(|i| env.set(&format!("V{i}"), "1"));
+        let array = env.store.arrays.latest().unwrap();
+        // What the interrupted change has in hand.
+        // SAFETY: a list in that array; nobody else has the lock.
+        let plan = unsafe { env.store.means().collect(env.head.load(), Some(array), 1) }.unwrap();
+        let planned: Vec<_> = plan.numbers().map(|i| plan.get(i)).collect();
+        env.store.wiped.known.store(0, Ordering::Relaxed);
+        env.store.busy.store(before, Ordering::Relaxed);
+        // SAFETY: a proper list, never freed.
+        unsafe { env.head.assign(foreign(&[c"X=1", c"Y=1", c"Z=1"])) };
+        env.set("Y", "2");
+        assert_eq!(sync::own_count(&env.store.busy), after);
+        if before != 0 {
+            assert_eq!(plan.numbers().map(|i| plan.get(i)).collect::<Vec<_>>(), planned);
+            assert!(!ptr::eq(env.store.arrays.latest().unwrap(), array));
+        }
+        assert_eq!(entries(&env.head), ["X=1", "Y=2", "Z=1"]);
+    }
+}
+
 /// The program puts an older head back and cuts the list before the one that moves left: what it then sees is the list, copies or not.
 #[test]
 fn a_list_that_is_cut_among_copies_stays() {
