@@ -101,7 +101,7 @@ impl Layout {
 }
 
 /// Which of [`Array::held`] counts an entry.
-fn kind(entry: *mut c_char, hint: Option<Hint>) -> Option<usize> {
+pub(crate) fn kind(entry: *mut c_char, hint: Option<Hint>) -> Option<usize> {
     (!entry.is_null()).then(|| usize::from(!hint.is_some_and(|hint| hint.fixed)))
 }
 
@@ -296,6 +296,11 @@ impl Array {
         let mut held = self.held.get();
         less.into_iter().for_each(|kind| held[kind] = held[kind].saturating_sub(1));
         more.into_iter().for_each(|kind| held[kind] += 1);
+        self.set_held(held);
+    }
+
+    /// So many slots hold an entry of each [`kind`].
+    pub(crate) fn set_held(&self, held: [usize; 2]) {
         self.held.set(held);
         self.hints.set_loose(held[1] > held[0]);
     }

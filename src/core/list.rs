@@ -63,7 +63,7 @@
 //! | read, hit | at the load of the slot, or at the last moment before it at which the entry was still in the list |
 //! | read, miss | at the load of the head, or at the removal of the last entry of that name after it |
 
-use crate::array::{Array, State};
+use crate::array::{self, Array, State};
 use crate::entry::Key;
 use crate::error::Moved;
 use crate::hints::{self, Found, Hint, Look};
@@ -554,9 +554,11 @@ impl<'a> Editor<'a> {
         let halves = (free / 4).next_multiple_of(GROUP) + GROUP / 2;
         let below = if halves <= free / 2 { halves } else { free / 4 };
         let first = if self.moves == Moves::Alone { below } else { free };
-        let mut end = first;
+        let (mut end, mut held) = (first, [0; 2]);
         for (entry, hint) in list {
-            array.put(end, entry, hint);
+            array.note(end, entry, hint);
+            array.slot(end).store(entry);
+            array::kind(entry, hint).into_iter().for_each(|kind| held[kind] += 1);
             end += 1;
         }
         debug_assert!(end <= first + len);
@@ -569,6 +571,7 @@ impl<'a> Editor<'a> {
                 }
             }
         }
+        array.set_held(held);
         self.first = array.slot(first);
         array.first.set(self.first);
         array.lowest.set(self.first);
