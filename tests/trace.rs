@@ -739,10 +739,7 @@ fn a_recording_grows_whatever_the_program_gives_up() {
     let (uncounted, beside) =
         (&process["changes_with_threads_not_counted"], &process["changes_beside_threads"]);
     assert!(
-        [(uncounted.as_u64(), beside.as_u64())].iter().all(|pair| match pair {
-            (Some(ROUND), Some(0)) | (Some(0), Some(ROUND)) => true,
-            _ => false,
-        }),
+        matches!((uncounted.as_u64(), beside.as_u64()), (Some(ROUND), Some(0)) | (Some(0), Some(ROUND))),
         "{process:#}"
     );
 }
