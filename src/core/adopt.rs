@@ -79,20 +79,12 @@ impl<'a> Means<'a> {
         let ours = |slot: *const Slot| {
             array.filter(|array| array.holds(slot)).map(|array| (array, array.index(slot)))
         };
+        let is_below = |slot| ours(slot).is_some_and(|(array, _)| slot < array.first.get());
+        let is_copy = |slot| is_below(slot) && ours(slot).is_some_and(|(array, i)| array.is_copy(i));
         // What moves left below the list, before the program put an older head back, comes last: mostly what it is a copy of is there, too.
-        let is_copy = |slot: *const Slot| {
-            ours(slot).is_some_and(|(array, i)| slot < array.first.get() && array.is_copy(i))
-        };
-        let mut copies = false;
-        for (slot, entry) in list.clone() {
-            if is_copy(slot) {
-                copies = true;
-                continue;
-            }
-            plan.collect(entry, ours(slot).and_then(|(array, i)| array.noted(i, entry)));
-        }
-        if copies {
-            for (slot, entry) in list.filter(|&(slot, _)| is_copy(slot)) {
+        let turns: &[bool] = if is_below(first) { &[false, true] } else { &[false] };
+        for &copies in turns {
+            for (slot, entry) in list.clone().filter(|&(slot, _)| is_copy(slot) == copies) {
                 plan.collect(entry, ours(slot).and_then(|(array, i)| array.noted(i, entry)));
             }
         }

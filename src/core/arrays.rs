@@ -94,12 +94,7 @@ impl Arrays {
 
     /// The array that was live last, if it is sound.
     pub(crate) fn latest(&self) -> Option<&Array> {
-        self.newest().filter(|array| array.is_sound())
-    }
-
-    /// The array that was live last.
-    fn newest(&self) -> Option<&Array> {
-        self.all().filter(|array| array.live_at.get() > 0).max_by_key(|array| array.live_at.get())
+        array_at(&self.live).filter(|array| array.is_sound())
     }
 
     /// Notes that `array` is live from now on, or again.
@@ -139,7 +134,7 @@ impl Arrays {
         len: usize,
         fits: impl Fn(&Array) -> bool,
     ) -> Result<&Array, Stop> {
-        let newest = self.newest().map(ptr::from_ref);
+        let newest = array_at(&self.live).map(ptr::from_ref);
         let is_large = |array: &Array| array.capacity() > len + 1;
         // Of those large enough that we left ourselves: the oldest one, and how many there are. Places without an array, and with one too small.
         let (mut mine, mut count) = (None::<(&AtomicPtr<Array>, &Array)>, 0);
