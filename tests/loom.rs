@@ -863,47 +863,6 @@ mod hidden {
     }
 }
 
-/// The same in a list of the program's, which is changed in place, and where entries move down: who reads through the crate looks again.
-mod hidden_in_a_list_of_the_programs {
-    use super::*;
-
-    fn beside(name: &str, change: fn(&Env)) {
-        explore_with(Store::for_one_thread, name, None, move |env| {
-            let list = foreign(&[c"A=1", c"A=2", c"X=9"]);
-            env.assign(&list);
-            let writer = env.spawn(move |env| {
-                env.writer();
-                change(&env);
-            });
-            // SAFETY: the list is kept alive.
-            let found = unsafe { env.store().get(env.head(), b"X".as_slice()).map(|value| text(value)) };
-            assert_eq!(found, Some("9"));
-            writer.join().unwrap();
-            drop(list);
-        });
-    }
-
-    #[test]
-    #[ignore = "red: a thread that nobody knows of misses X beside a gap that is closed in the program's own list; see LIMITS"]
-    fn a_read_beside_a_removal() {
-        beside("hidden_in_a_list_of_the_programs::a_read_beside_a_removal", |env| env.unset("A"));
-    }
-
-    #[test]
-    #[ignore = "red: a thread that nobody knows of misses X beside a gap that is closed in the program's own list; see LIMITS"]
-    fn a_read_beside_a_replacement() {
-        beside("hidden_in_a_list_of_the_programs::a_read_beside_a_replacement", |env| env.set("A", "3"));
-    }
-
-    #[test]
-    #[ignore = "red: a thread that nobody knows of misses X beside a gap that is closed in the program's own list; see LIMITS"]
-    fn a_read_beside_an_owners_replacement() {
-        beside("hidden_in_a_list_of_the_programs::a_read_beside_an_owners_replacement", |env| {
-            env.put(c"A=3")
-        });
-    }
-}
-
 // What a reader noted of the kernel's strings, for a writer who finds them in a list of the program's own.
 models! {
     notes_of_readers_are_seen_whole_by_writers bounded |env| {

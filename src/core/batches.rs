@@ -19,7 +19,8 @@ const_new! {
 }
 
 impl Batches {
-    /// Counts a batch, before its first edit; or a change that moves entries down, in a list of the program's own. Under the update lock.
+    /// Counts a batch, before its first edit; or a change that moves entries down, in a list of the program's own: a read that began before looks
+    /// again; one that begins in the middle of it may miss what moves (libc's promise). Under the update lock.
     pub(crate) fn begin(&self) {
         // Relaxed: only the lock's holders store it, so that load and store need not be one step.
         let begun = self.0.load(Ordering::Relaxed);

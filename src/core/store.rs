@@ -530,7 +530,7 @@ impl Store {
         self.inherited.show(array.hints());
         let left = array.first.get();
         if first < left {
-            // The program put an older head back. Copies that our moves left are not entries.
+            // The program put an older head back. Copies that our moves left are not entries, if what they are copies of is there.
             if array.is_copied(first, left) {
                 head.exchange(first, left)?;
                 first = left;
