@@ -78,19 +78,22 @@ fn explore(model: impl Fn() + Send + Sync + 'static) {
     assert!(runs > 1);
 }
 
+/// A thread that reads X beside batches, and then by the list alone: its value never goes back.
+fn reads_and_reads_once(env: &Arc<Env>) -> thread::JoinHandle<()> {
+    let env = env.clone();
+    thread::spawn(move || {
+        let found = env.get("X").unwrap();
+        let then = env.get_once("X").unwrap();
+        assert!(then >= found, "X={found}, then X={then}");
+    })
+}
+
 /// Three batches, so that the last one edits the array in which a reader may be who is late. What he finds there counts once it is published.
 #[test]
 fn a_batch_is_seen_once_it_is_published() {
     explore(|| {
         let env = Env::new([("X", "0")]);
-        let reader = {
-            let env = env.clone();
-            thread::spawn(move || {
-                let found = env.get("X").unwrap();
-                let then = env.get_once("X").unwrap();
-                assert!(then >= found, "X={found}, then X={then}");
-            })
-        };
+        let reader = reads_and_reads_once(&env);
         for value in ["1", "2", "3"] {
             env.batch(&[("X", Some(value))]);
         }
@@ -103,14 +106,7 @@ fn a_batch_is_seen_once_it_is_published() {
 fn the_first_batch_is_seen_once_it_is_published() {
     explore(|| {
         let env = Env::new([("A", "0"), ("X", "0"), ("Y", "0")]);
-        let reader = {
-            let env = env.clone();
-            thread::spawn(move || {
-                let found = env.get("X").unwrap();
-                let then = env.get_once("X").unwrap();
-                assert!(then >= found, "X={found}, then X={then}");
-            })
-        };
+        let reader = reads_and_reads_once(&env);
         env.toggle("Y");
         env.toggle("Y");
         env.batch(&[("X", Some("1"))]);

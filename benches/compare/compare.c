@@ -452,14 +452,20 @@ static void check_change(const char *name, const char *value)
 
 typedef void writes(const struct contestant *who, unsigned calls, int check_each);
 
+/* One change; VALUE is NULL to remove the variable. */
+static inline void change(const struct contestant *who, const char *name, const char *value, int check)
+{
+    if ((value ? who->set(name, value, 1) : who->unset(name)) != 0)
+        wrong(name, "refused");
+    if (check)
+        check_change(name, value);
+}
+
 static void set_equal(const struct contestant *who, unsigned calls, int check_each)
 {
     for (unsigned i = 0; i < calls; i++) {
         unsigned at = order[i % ORDER];
-        if (who->set(hits[at].name, current[at], 1) != 0)
-            wrong(hits[at].name, "refused");
-        if (check_each)
-            check_change(hits[at].name, current[at]);
+        change(who, hits[at].name, current[at], check_each);
     }
 }
 static void set_other(const struct contestant *who, unsigned calls, int check_each)
@@ -467,10 +473,7 @@ static void set_other(const struct contestant *who, unsigned calls, int check_ea
     for (unsigned i = 0; i < calls; i++) {
         unsigned at = order[i % ORDER];
         current[at] = versions[at][which[at] ^= 1];
-        if (who->set(hits[at].name, current[at], 1) != 0)
-            wrong(hits[at].name, "refused");
-        if (check_each)
-            check_change(hits[at].name, current[at]);
+        change(who, hits[at].name, current[at], check_each);
     }
 }
 static void add_remove(const struct contestant *who, unsigned calls, int check_each)
@@ -478,14 +481,8 @@ static void add_remove(const struct contestant *who, unsigned calls, int check_e
     static const char value[] = "tcp://10.96.0.1:443";
     for (unsigned i = 0; i < calls; i++) {
         const char *name = extra[order[i % ORDER] % EXTRA];
-        if (who->set(name, value, 1) != 0)
-            wrong(name, "refused");
-        if (check_each)
-            check_change(name, value);
-        if (who->unset(name) != 0)
-            wrong(name, "refused");
-        if (check_each)
-            check_change(name, NULL);
+        change(who, name, value, check_each);
+        change(who, name, NULL, check_each);
     }
 }
 
@@ -493,14 +490,8 @@ static void add_remove(const struct contestant *who, unsigned calls, int check_e
 static void toggle_newest(const struct contestant *who, unsigned calls, int check_each)
 {
     for (unsigned i = 0; i < calls; i++) {
-        if (who->set(one_more, "1", 1) != 0)
-            wrong(one_more, "refused");
-        if (check_each)
-            check_change(one_more, "1");
-        if (who->unset(one_more) != 0)
-            wrong(one_more, "refused");
-        if (check_each)
-            check_change(one_more, NULL);
+        change(who, one_more, "1", check_each);
+        change(who, one_more, NULL, check_each);
     }
 }
 /* Variables that have been there for long go and come back. */
@@ -508,14 +499,8 @@ static void toggle_old(const struct contestant *who, unsigned calls, int check_e
 {
     for (unsigned i = 0; i < calls; i++) {
         unsigned at = order[i % ORDER];
-        if (who->unset(hits[at].name) != 0)
-            wrong(hits[at].name, "refused");
-        if (check_each)
-            check_change(hits[at].name, NULL);
-        if (who->set(hits[at].name, current[at], 1) != 0)
-            wrong(hits[at].name, "refused");
-        if (check_each)
-            check_change(hits[at].name, current[at]);
+        change(who, hits[at].name, NULL, check_each);
+        change(who, hits[at].name, current[at], check_each);
     }
 }
 

@@ -1,28 +1,15 @@
 /* Programs that give up rights, or run out of something. ARGV[1] is the case; what is printed is the same with and without a tracer. */
-#define _GNU_SOURCE
-#include <errno.h>
+#include "../c/check.h"
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <unistd.h>
-
-#define CHECK(condition) \
-    do { \
-        if (!(condition)) { \
-            fprintf(stderr, "%s:%d: not so: %s (errno %d)\n", __FILE__, __LINE__, #condition, errno); \
-            _exit(99); \
-        } \
-    } while (0)
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))

@@ -1,25 +1,9 @@
 /* What the tracer is to tell apart. ARGV[1] is the case. Threads take turns by semaphores, so every run is the same. */
-#define _GNU_SOURCE
-#include <errno.h>
+#include "../c/check.h"
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
-
-extern char **environ;
-
-#define CHECK(condition) \
-    do { \
-        if (!(condition)) { \
-            fprintf(stderr, "%s:%d: not so: %s (errno %d)\n", __FILE__, __LINE__, #condition, errno); \
-            _exit(99); \
-        } \
-    } while (0)
 
 static sem_t go, done;
 static void (*job)(void);
