@@ -98,14 +98,14 @@ impl Backtrace {
             thread.frames.reverse();
         }
         // gdb and lldb show where it is before they are asked: that frame comes again.
-        if let [first, rest @ ..] = &trace.threads[..]
-            && first.frames.len() == 1
-            && rest.iter().any(|thread| {
+        if let [first, rest @ ..] = &trace.threads[..] {
+            let again = |thread: &Thread| {
                 thread.frames[0].function == first.frames[0].function
                     && (first.title.is_empty() || first.title == thread.title)
-            })
-        {
-            trace.threads.remove(0);
+            };
+            if first.frames.len() == 1 && rest.iter().any(again) {
+                trace.threads.remove(0);
+            }
         }
         // lldb has a title for one thread, too.
         if let [only] = &trace.threads[..] {
@@ -346,12 +346,11 @@ fn at_frame(line: &str) -> Option<(Option<u32>, Frame)> {
     if !address.starts_with("0x") || address == "0x0" {
         return None;
     }
-    let mut name = rest.trim();
-    if let Some((size, rest)) = name.split_once(' ')
-        && (size == "(unknown)" || size.parse::<u64>().is_ok())
-    {
-        name = rest.trim();
-    }
+    let is_size = |word: &str| word == "(unknown)" || word.parse::<u64>().is_ok();
+    let name = match rest.trim().split_once(' ') {
+        Some((size, rest)) if is_size(size) => rest.trim(),
+        _ => rest.trim(),
+    };
     let function = if name == "(unknown)" { String::new() } else { bare(name) };
     Some((at_crash.then_some(0), Frame { function, ..Frame::default() }))
 }
