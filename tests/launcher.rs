@@ -182,6 +182,24 @@ fn dynamic_programs_are_protected() {
     assert!(line.contains("NOT protected: without the library"), "{line}");
 }
 
+// This very program is one of the kind.
+mtsafe_env::interpose!();
+
+#[test]
+fn rust_programs_with_the_macro_are_protected() {
+    let this = std::env::current_exe().expect("its own name");
+    let (status, line, errors) = output(mtsafe_env(&["check", &std::process::id().to_string()]));
+    assert!(status == Some(0) && line.contains(": protected; "), "{line}{errors}");
+    let name = this.file_name().expect("a file").to_string_lossy();
+    assert!(
+        line.contains(&format!("{name} {}", env!("CARGO_PKG_VERSION"))),
+        "which is in the program: {line}"
+    );
+    let (status, _, errors) =
+        output(mtsafe_env(&[OsStr::new("--strict"), this.as_os_str(), OsStr::new("--list")]));
+    assert_eq!((status, &*errors), (Some(0), ""));
+}
+
 #[test]
 fn programs_that_cannot_be_protected_are_named() {
     let folder = folder("obstacles");

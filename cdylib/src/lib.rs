@@ -45,45 +45,6 @@ mod runtime {
         abort = sym abort_from_personality,
     );
 
-    /// Tells tools which library this is, and of which version: `readelf -n`, `strings`, `mtsafe-env check`. It is in the file, and in a
-    /// segment of its own; nothing of the library reads it.
-    #[used]
-    #[unsafe(link_section = ".note.mtsafe_env")]
-    static NOTE: Note = Note {
-        name_bytes: NAME.len() as u32,
-        description_bytes: VERSION.len() as u32,
-        kind: 1,
-        name: padded(NAME),
-        description: padded(VERSION),
-    };
-
-    const NAME: &str = "mtsafe_env\0";
-    const VERSION: &str = concat!("mtsafe_env ", env!("CARGO_PKG_VERSION"), "\0");
-
-    /// An ELF note (gABI, "Note Section"): sizes without padding, name and description each padded to words.
-    #[repr(C)]
-    struct Note {
-        name_bytes: u32,
-        description_bytes: u32,
-        kind: u32,
-        name: [u8; padded_bytes(NAME)],
-        description: [u8; padded_bytes(VERSION)],
-    }
-
-    const fn padded_bytes(text: &str) -> usize {
-        text.len().next_multiple_of(4)
-    }
-
-    const fn padded<const BYTES: usize>(text: &str) -> [u8; BYTES] {
-        let mut bytes = [0; BYTES];
-        let mut i = 0;
-        while i < text.len() {
-            bytes[i] = text.as_bytes()[i];
-            i += 1;
-        }
-        bytes
-    }
-
     extern "C" fn abort_from_personality() -> ! {
         abort()
     }

@@ -51,6 +51,9 @@ macro_rules! interpose {
         const _: () = {
             $($mark)?
             use $crate::c;
+            #[used]
+            #[unsafe(link_section = ".note.mtsafe_env")]
+            static NOTE: c::Note = c::NOTE;
             // The signatures cannot drift: `c` checks these types against the `libc` crate.
             const _: [c::GetEnvFn; 2] = [getenv, secure_getenv];
             const _: (c::SetEnvFn, c::PutEnvFn, c::UnsetEnvFn, c::ClearEnvFn) =
@@ -92,6 +95,46 @@ macro_rules! interpose {
             }
         };
     };
+}
+
+/// Tells tools whose functions a file has, and of which version: `readelf -n`, `strings`, `mtsafe-env check`. It is in a section and a
+/// segment of its own; nothing here reads it.
+#[doc(hidden)]
+pub const NOTE: Note = Note {
+    name_bytes: NOTE_NAME.len() as u32,
+    description_bytes: NOTE_TEXT.len() as u32,
+    kind: 1,
+    name: padded(NOTE_NAME),
+    description: padded(NOTE_TEXT),
+};
+
+const NOTE_NAME: &str = "mtsafe_env\0";
+const NOTE_TEXT: &str = concat!("mtsafe_env ", env!("CARGO_PKG_VERSION"), "\0");
+
+/// An ELF note (gABI, "Note Section"): sizes without padding, name and description each padded to words.
+#[doc(hidden)]
+#[repr(C)]
+#[derive(Debug)]
+pub struct Note {
+    name_bytes: u32,
+    description_bytes: u32,
+    kind: u32,
+    name: [u8; padded_bytes(NOTE_NAME)],
+    description: [u8; padded_bytes(NOTE_TEXT)],
+}
+
+const fn padded_bytes(text: &str) -> usize {
+    text.len().next_multiple_of(4)
+}
+
+const fn padded<const BYTES: usize>(text: &str) -> [u8; BYTES] {
+    let mut bytes = [0; BYTES];
+    let mut i = 0;
+    while i < text.len() {
+        bytes[i] = text.as_bytes()[i];
+        i += 1;
+    }
+    bytes
 }
 
 // The types above are C's: `libc` declares the same.

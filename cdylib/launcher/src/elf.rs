@@ -14,7 +14,7 @@ pub(crate) const FUNCTIONS: [&str; 6] =
     ["setenv", "unsetenv", "putenv", "clearenv", "getenv", "secure_getenv"];
 /// How many of [`FUNCTIONS`] are writers.
 pub(crate) const WRITERS: usize = 4;
-/// Owner of the note that names the library and its version (cdylib/src/lib.rs).
+/// Owner of the note that names the library and its version (src/core/c.rs).
 const NOTE_OWNER: &[u8] = b"mtsafe_env";
 
 /// Word size, byte order and processor: what must be equal for a library to go into a program.
