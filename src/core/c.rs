@@ -216,8 +216,8 @@ pub unsafe fn putenv(string: *mut c_char) -> c_int {
     // SAFETY: the caller's promise.
     result(match unsafe { bytes(string) } {
         None => Err(Error::InvalidName),
-        Some(text) if !text.contains(&b'=') => process::unset(text),
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's promise, both.
+        Some(text) if !text.contains(&b'=') => unsafe { process::unset_c(string) },
         Some(_) => unsafe { process::put(string) },
     })
 }
@@ -264,11 +264,14 @@ pub unsafe fn unsetenv(name: *const c_char) -> c_int {
     if process::is_unbound() {
         return UNBOUND;
     }
+    if name.is_null() {
+        return result(Err(Error::InvalidName));
+    }
     // SAFETY: the caller's promise.
-    let Some(name) = (unsafe { bytes(name) }) else { return result(Err(Error::InvalidName)) };
-    match process::unset(name) {
+    match unsafe { process::unset_c(name) } {
         Ok(()) => 0,
-        Err(error) => refused(name, error, &UNSETENV_ASKED),
+        // SAFETY: the caller's promise.
+        Err(error) => refused(unsafe { CStr::from_ptr(name) }.to_bytes(), error, &UNSETENV_ASKED),
     }
 }
 

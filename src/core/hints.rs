@@ -262,7 +262,8 @@ impl Hints {
         self.shadow(i).load(Ordering::Relaxed) == entry && entry.addr() < self.limit
     }
 
-    /// Looks for all entries of that name, in the list at `head`, without the lock. `None` if only a plain scan can tell.
+    /// Looks for all entries of that name, in the list at `head`, without the lock. True if what was found is enough; `None` if only a plain
+    /// scan can tell.
     ///
     /// # Safety
     /// - as for [`find`](Self::find).
@@ -270,30 +271,33 @@ impl Hints {
     pub(crate) unsafe fn look<'a>(
         &'a self,
         head: &Head,
-        key: Key<'a>,
+        key: &Key<'_>,
         is_enough: Enough<'_>,
-    ) -> Option<Look<'a>> {
+        look: &mut Look<'a>,
+    ) -> Option<bool> {
         // Acquire [generation]: as in `generation`.
         // mutant survives: as there
         let generation = self.generation.load(Ordering::Acquire);
         let first = head.load();
         let start = self.index(first)?;
         let is_fixed = |slot, entry| self.index(slot).is_some_and(|i| self.is_fixed(i, entry));
-        let found = match generation % STEP {
+        let found = &mut look.found;
+        let is_done = match generation % STEP {
             // SAFETY: the caller's promise; `start` is one of these slots.
-            0 => unsafe { found(self, start, key, Side::Reader, is_enough) },
+            0 => unsafe { found_in(self, start, key, Side::Reader, is_enough, found) },
             // SAFETY: the caller's promise: a proper list.
-            LOOSE => unsafe { plain_found(slots(first), key, &is_fixed, is_enough) },
+            LOOSE => unsafe { found_plainly(slots(first), key, &is_fixed, is_enough, found) },
             _ => return None,
         };
-        let Some(found) = found else {
-            return Some(Look { hints: self, first, generation, found: Found::default(), is_done: true });
-        };
+        if is_done {
+            return Some(true);
+        }
         if !self.is_still(generation) {
             return None;
         }
         let is_done = found.places().is_none() && is_enough(None);
-        Some(Look { hints: self, first, generation, found, is_done })
+        look.seen = Some(Seen { hints: self, first, generation });
+        Some(is_done)
     }
 
     /// The places from slot `start` on whose entry has that name, up to the end of the list.
@@ -504,7 +508,7 @@ impl Named<'_> {
             }
             let fixed = i.is_some_and(|i| self.search.hints.is_fixed(i, entry));
             // SAFETY: L2, L4: an entry of the list; H1.
-            if unsafe { is_named(entry, self.key, fixed) } {
+            if unsafe { is_named(entry, &self.key, fixed) } {
                 return Some((Place { slot, entry }, fixed));
             }
         }
@@ -517,7 +521,7 @@ impl Named<'_> {
 /// # Safety
 /// - it is a string that stays, and if `fixed`, as H1 says.
 #[inline(never)] // or all that is to be compared would be made ready before anything is found
-unsafe fn is_named(entry: *const c_char, key: Key<'_>, fixed: bool) -> bool {
+unsafe fn is_named(entry: *const c_char, key: &Key<'_>, fixed: bool) -> bool {
     // SAFETY: the caller's promise.
     unsafe {
         if fixed { value_in_fixed(entry, key.name).is_some() } else { key.wanted().value_in(entry).is_some() }
@@ -534,40 +538,44 @@ impl Iterator for Named<'_> {
 }
 
 impl Found {
-    /// The first and the last of the places that `next` gives, but for the end of the list. `None` if the first is enough.
+    /// The first and the last of the places that `next` gives, but for the end of the list. True if the first is enough: no other was asked
+    /// for.
     #[inline(always)]
-    fn of(mut next: impl FnMut() -> Option<(Place, bool)>, is_enough: Enough<'_>) -> Option<Found> {
-        let mut found = Found::default();
+    fn fill(&mut self, mut next: impl FnMut() -> Option<(Place, bool)>, is_enough: Enough<'_>) -> bool {
+        *self = Found::default();
         while let Some((place, fixed)) = next() {
-            if found.first.slot.is_null() {
+            if self.first.slot.is_null() {
                 if is_enough(Some((place, fixed))) {
-                    return None;
+                    return true;
                 }
-                found.first = place;
+                self.first = place;
             }
-            found.last = place;
+            self.last = place;
         }
-        Some(found)
+        false
     }
 }
 
-/// The places of a name from slot `start` of `hints` on, and the end of the list; `None` if the first is enough.
+/// Finds the places of a name from slot `start` of `hints` on, and the end of the list. True if the first is enough: then only that was
+/// looked for.
 ///
 /// # Safety
 /// - slot `start` is one of a proper list.
 #[inline(never)]
-pub(crate) unsafe fn found(
+pub(crate) unsafe fn found_in(
     hints: &Hints,
     start: usize,
-    key: Key<'_>,
+    key: &Key<'_>,
     side: Side,
     is_enough: Enough<'_>,
-) -> Option<Found> {
+    found: &mut Found,
+) -> bool {
     // SAFETY: the caller's promise.
     let search = unsafe { Search::new(hints, start, key.hash, side) };
-    let mut named = Named { search, key, beyond: ptr::null(), end: ptr::null() };
-    let found = Found::of(|| named.advance(), is_enough)?;
-    Some(Found { end: named.end, ..found })
+    let mut named = Named { search, key: *key, beyond: ptr::null(), end: ptr::null() };
+    let is_done = found.fill(|| named.advance(), is_enough);
+    found.end = named.end;
+    is_done
 }
 
 /// The same by a plain scan. `is_fixed` tells what is known of the entry in a slot.
@@ -575,47 +583,54 @@ pub(crate) unsafe fn found(
 /// # Safety
 /// - the slots are those of a proper list, whose entries are strings that stay (L1, L2, L4).
 #[inline(never)]
-pub(crate) unsafe fn plain_found<const OWN: bool>(
+pub(crate) unsafe fn found_plainly<const OWN: bool>(
     mut slots: Slots<OWN>,
-    key: Key<'_>,
+    key: &Key<'_>,
     is_fixed: &dyn Fn(*const Slot, *mut c_char) -> bool,
     is_enough: Enough<'_>,
-) -> Option<Found> {
+    found: &mut Found,
+) -> bool {
     let wanted = key.wanted();
     let next = || {
         // SAFETY: the caller's promise.
         let (slot, entry) = slots.find(|&(_, entry)| unsafe { wanted.value_in(entry) }.is_some())?;
         Some((Place { slot, entry }, is_fixed(slot, entry)))
     };
-    let found = Found::of(next, is_enough)?;
-    Some(Found { end: slots.at(), ..found })
+    let is_done = found.fill(next, is_enough);
+    found.end = slots.at();
+    is_done
 }
 
 /// What a writer finds before it takes the lock. Under the lock it counts only if no change was made since.
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Look<'a> {
+    /// Null if it does not count, or not any more.
+    seen: Option<Seen<'a>>,
+    pub(crate) found: Found,
+}
+
+/// Where and when a writer looked.
+#[derive(Clone, Copy)]
+struct Seen<'a> {
     hints: &'a Hints,
     first: *const Slot,
     generation: usize,
-    found: Found,
-    /// True if what was found is enough: then there is nothing to do.
-    pub(crate) is_done: bool,
 }
 
 impl Look<'_> {
-    /// What was found, if nothing changed since: the list is the one that was looked at, no change was made, and
-    /// the program has not stored into these slots. Under the update lock.
+    /// True if what was found is so still: the list is the one that was looked at, no change was made, and the program has not stored into these
+    /// slots. Once; whoever asks again must look again, since it may have found something else meanwhile. Under the update lock.
     #[inline]
-    pub(crate) fn still(&self, hints: &Hints, first: *const Slot) -> Option<Found> {
-        let (places, end) = (self.found.places(), self.found.end);
+    pub(crate) fn still(&mut self, hints: &Hints, first: *const Slot) -> bool {
+        let Some(seen) = self.seen.take() else { return false };
         // SAFETY: slots of ours.
         let holds = |place: Place| unsafe { &*place.slot }.own() == place.entry;
-        let same = ptr::eq(hints, self.hints)
-            && first == self.first
-            && sync::own_count(&self.hints.generation) == self.generation
-            && places.is_none_or(|(first, last)| holds(first) && holds(last))
+        ptr::eq(hints, seen.hints)
+            && first == seen.first
+            && sync::own_count(&hints.generation) == seen.generation
+            && self.found.places().is_none_or(|(first, last)| holds(first) && holds(last))
             // SAFETY: as above.
-            && unsafe { end.as_ref() }.is_some_and(|end| end.own().is_null());
-        same.then_some(self.found)
+            && unsafe { self.found.end.as_ref() }.is_some_and(|end| end.own().is_null())
     }
 }
 

@@ -138,19 +138,19 @@ impl<'a> Editor<'a> {
         self.slots().next().is_none()
     }
 
-    /// The places of a name, and the end of the list.
+    /// Finds the places of a name, and the end of the list.
     #[inline(never)]
-    pub(crate) fn find(&self, key: Key<'_>) -> Found {
+    pub(crate) fn find(&self, key: &Key<'_>, found: &mut Found) {
         // SAFETY: L1, L2, L4: the list starts there.
-        let found = unsafe {
+        unsafe {
             if self.is_plain() {
                 let fixed = |slot, entry| self.noted(slot, entry).is_some_and(|hint| hint.fixed);
-                hints::plain_found(own_slots(self.first), key, &fixed, &|_| false)
+                hints::found_plainly(own_slots(self.first), key, &fixed, &|_| false, found);
             } else {
-                hints::found(self.array.hints(), self.index(self.first), key, Side::Writer, &|_| false)
+                let (hints, first) = (self.array.hints(), self.index(self.first));
+                hints::found_in(hints, first, key, Side::Writer, &|_| false, found);
             }
-        };
-        found.unwrap_or_default() // (nothing is enough)
+        }
     }
 
     /// True if a plain scan is all that there is, or faster.
@@ -180,11 +180,11 @@ impl<'a> Editor<'a> {
     }
 
     /// What was found without the lock, if that still is so; otherwise looks again.
-    pub(crate) fn found(&self, key: Key<'_>, look: &Option<Look<'_>>) -> Found {
-        match look.as_ref().and_then(|look| look.still(self.array.hints(), self.first)) {
-            Some(found) => found,
-            None => self.find(key),
+    pub(crate) fn found<'b>(&self, key: &Key<'_>, look: &'b mut Look<'_>) -> &'b mut Found {
+        if !look.still(self.array.hints(), self.first) {
+            self.find(key, &mut look.found);
         }
+        &mut look.found
     }
 
     /// The number of a slot in the array.

@@ -209,6 +209,16 @@ pub fn unset(name: &[u8]) -> Result<(), Error> {
     unsafe { store().unset(head, name) }
 }
 
+/// The same as a C program does it.
+///
+/// # Safety
+/// - `name` is a readable NUL-terminated string.
+pub(crate) unsafe fn unset_c(name: *const c_char) -> Result<(), Error> {
+    let head = bound()?;
+    // SAFETY: the caller's promise; `environ` is a proper list, or the program broke it.
+    unsafe { store().unset(head, CName::new(name)) }
+}
+
 /// Empties the environment.
 ///
 /// # Errors

@@ -252,23 +252,23 @@ impl Store {
             };
             old.is_some_and(|(old, fixed)| !overwrite || fixed && equal(old))
         };
-        let mut look = None;
+        let mut look = Look::default();
         // SAFETY: the caller's promise: a proper list.
-        if self.batch.undisturbed(|| unsafe { self.look(head, key, &is_enough, &mut look) }) == Some(true) {
+        if self.batch.undisturbed(|| unsafe { self.look(head, &key, &is_enough, &mut look) }) == Some(true) {
             return Ok(());
         }
         let text = Text::default();
         loop {
-            let done = self.locked(|| match self.place(head)? {
-                Where::Ours(mut list) => {
+            let done = self.locked(|| match &mut self.place(head)? {
+                Where::Ours(list) => {
                     // Memory first.
                     let string = self.strings.string(key, value, keys)?;
-                    match list.found(key, &look) {
+                    match list.found(&key, &mut look) {
                         found if !overwrite && found.places().is_some() => Ok(()),
-                        found => self.store(head, &mut list, key, string, true, found),
+                        found => self.store(head, list, &key, string, true, found),
                     }
                 }
-                Where::Theirs(first) => {
+                &mut Where::Theirs(first) => {
                     // SAFETY: the caller's promise: a proper list.
                     match unsafe { program::find(first, key) } {
                         Some(_) if !overwrite => return Ok(()),
@@ -280,9 +280,9 @@ impl Store {
                         _ => {}
                     }
                     let string = self.strings.string(key, value, keys)?;
-                    let mut list = self.adopt(head, first)?;
-                    let found = list.find(key);
-                    self.store(head, &mut list, key, string, true, found)
+                    let list = &mut self.adopt(head, first)?;
+                    let found = list.found(&key, &mut look);
+                    self.store(head, list, &key, string, true, found)
                 }
             });
             match done {
@@ -301,18 +301,17 @@ impl Store {
     unsafe fn look<'a>(
         &'a self,
         head: &Head,
-        key: Key<'a>,
+        key: &Key<'_>,
         is_enough: Enough<'_>,
-        look: &mut Option<Look<'a>>,
+        look: &mut Look<'a>,
     ) -> bool {
         let hints = self.inherited.hints().filter(|_| hints::ENABLED);
         // SAFETY: the caller's promise.
-        *look = hints.and_then(|hints| unsafe { hints.look(head, key, is_enough) });
-        if let Some(look) = look {
-            return look.is_done;
+        if let Some(is_done) = hints.and_then(|hints| unsafe { hints.look(head, key, is_enough, look) }) {
+            return is_done;
         }
         // SAFETY: as above: a proper list.
-        let found = unsafe { program::find(head.load(), key) };
+        let found = unsafe { program::find(head.load(), *key) };
         is_enough(found.map(|(slot, entry)| (Place { slot, entry }, false)))
     }
 
@@ -332,9 +331,10 @@ impl Store {
                 self.arrays.give_back(string, key.hash);
                 self.inherited.give_back();
             }
-            let mut list = match self.place(head)? {
+            let mut place = self.place(head)?;
+            let list = match &mut place {
                 Where::Ours(list) => list,
-                Where::Theirs(first) => {
+                &mut Where::Theirs(first) => {
                     // SAFETY: the caller's promise: a proper list.
                     match unsafe { program::find(first, key) } {
                         Some((slot, _)) if self.may_change(first, slot) => {
@@ -344,12 +344,11 @@ impl Store {
                                 self.program.replace(head, first, key, slot, &Text::default(), Some(string))
                             };
                         }
-                        _ => self.adopt(head, first)?,
+                        _ => &mut self.adopt(head, first)?,
                     }
                 }
             };
-            let found = list.find(key);
-            self.store(head, &mut list, key, string, false, found)
+            self.store(head, list, &key, string, false, list.found(&key, &mut Look::default()))
         });
         done.map_err(Error::from)
     }
@@ -361,20 +360,21 @@ impl Store {
     ///
     /// # Safety
     /// - as for [`set`](Self::set).
-    pub unsafe fn unset(&self, head: &Head, name: &[u8]) -> Result<(), Error> {
+    pub unsafe fn unset<N: Name>(&self, head: &Head, name: N) -> Result<(), Error> {
         let keys = self.inherited.keys.get();
         let key = Key::new(&name, keys).ok_or(Error::InvalidName)?;
-        let mut look = None;
+        let mut look = Look::default();
         // SAFETY: the caller's promise: a proper list.
-        if self.batch.undisturbed(|| unsafe { self.look(head, key, &|found| found.is_none(), &mut look) })
+        if self.batch.undisturbed(|| unsafe { self.look(head, &key, &|found| found.is_none(), &mut look) })
             == Some(true)
         {
             return Ok(());
         }
         let done = self.locked(|| {
-            let mut list = match self.place(head)? {
+            let mut place = self.place(head)?;
+            let list = match &mut place {
                 Where::Ours(list) => list,
-                Where::Theirs(first) => {
+                &mut Where::Theirs(first) => {
                     // SAFETY: the caller's promise: a proper list.
                     match unsafe { program::find(first, key) } {
                         None => return Ok(()),
@@ -383,13 +383,12 @@ impl Store {
                             // SAFETY: as above; it may be changed.
                             return unsafe { self.program.remove(head, first, key, slot) };
                         }
-                        Some(_) => self.adopt(head, first)?,
+                        Some(_) => &mut self.adopt(head, first)?,
                     }
                 }
             };
-            let found = list.found(key, &look);
-            remove_all(&mut list, key, keys, found)?;
-            self.ended(&list)
+            remove_all(list, &key, keys, list.found(&key, &mut look))?;
+            self.ended(list)
         });
         done.map_err(Error::from)
     }
@@ -490,9 +489,20 @@ impl Store {
     }
 
     /// The list that the head points to. Under the lock.
-    #[inline(never)]
+    #[inline(always)]
     pub(crate) fn place<'a>(&'a self, head: &'a Head) -> Result<Where<'a>, Stop> {
         let first = head.load();
+        // As our last change left it.
+        let latest = self.arrays.latest().filter(|array| array.first.get() == first && !self.is_broken());
+        let Some(array) = latest else { return self.place_anew(head, first) };
+        self.inherited.show(array.hints());
+        // SAFETY: the lock is held; `array` is sound and holds `first`.
+        Ok(Where::Ours(unsafe { Editor::live(head, array, first, self.moves()) }))
+    }
+
+    /// The same for a list that the program may have put there.
+    #[inline(never)]
+    fn place_anew<'a>(&'a self, head: &'a Head, first: *const Slot) -> Result<Where<'a>, Stop> {
         if self.is_broken() {
             return Ok(Where::Theirs(first));
         }
@@ -519,7 +529,6 @@ impl Store {
     }
 
     /// Goes on with the list in an array, where the head points to slot `first`.
-    #[inline(always)]
     fn resume<'a>(
         &'a self,
         head: &'a Head,
@@ -620,22 +629,22 @@ impl Store {
         &'a self,
         head: &'a Head,
         list: &mut Editor<'a>,
-        key: Key<'_>,
+        key: &Key<'_>,
         string: *mut c_char,
         fixed: bool,
-        mut found: Found,
+        found: &mut Found,
     ) -> Result<(), Stop> {
         let hint = Hint { hash: key.hash, fixed };
         if list.is_cluttered() {
             *list = self.move_on(head, list, found.end, false)?;
-            found = list.find(key);
+            list.find(key, found);
         }
         if !replace(list, key, string, hint, self.inherited.keys.get(), found)?
             && !list.add(string, Some(hint), found.end)?
         {
             *list = self.move_on(head, list, found.end, true)?;
-            let end = list.find(key).end;
-            if !list.add(string, Some(hint), end)? {
+            list.find(key, found);
+            if !list.add(string, Some(hint), found.end)? {
                 return Err(Stop::Memory(usize::MAX)); // there is room: cannot be
             }
         }
@@ -678,11 +687,11 @@ impl From<Wanting> for Error {
 /// Makes `string` the one entry of that name, if there is one already. Under the lock.
 fn replace(
     list: &mut Editor<'_>,
-    key: Key<'_>,
+    key: &Key<'_>,
     string: *mut c_char,
     hint: Hint,
     keys: Keyed,
-    mut found: Found,
+    found: &mut Found,
 ) -> Result<bool, Moved> {
     while let Some((first, last)) = found.places() {
         if ptr::eq(first.slot, last.slot) {
@@ -692,7 +701,7 @@ fn replace(
             return Ok(true);
         }
         remove(list, last, key.hash, keys)?; // a duplicate that the program stored
-        found = list.find(key);
+        list.find(key, found);
     }
     Ok(false)
 }
@@ -700,10 +709,18 @@ fn replace(
 /// Removes every entry of that name. The last one first: while one is left, readers find the first, whose value was the variable's. Under
 /// the lock.
 #[inline(never)]
-fn remove_all(list: &mut Editor<'_>, key: Key<'_>, keys: Keyed, mut found: Found) -> Result<(), Moved> {
+fn remove_all(
+    list: &mut Editor<'_>,
+    key: &Key<'_>,
+    keys: Keyed,
+    found: &mut Found,
+) -> Result<(), Moved> {
     while let Some((first, last)) = found.places() {
         remove(list, last, key.hash, keys)?;
-        found = if ptr::eq(first.slot, last.slot) { Found::default() } else { list.find(key) };
+        if ptr::eq(first.slot, last.slot) {
+            break;
+        }
+        list.find(key, found);
     }
     Ok(())
 }

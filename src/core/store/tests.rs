@@ -892,6 +892,13 @@ fn a_string_that_comes_back_with_another_name_is_a_new_one() {
     }
 }
 
+fn look_for<'a>(hints: &'a hints::Hints, head: &Head, key: &Key<'_>) -> Look<'a> {
+    let mut look = Look::default();
+    // SAFETY: a proper list.
+    assert_eq!(unsafe { hints.look(head, key, &|_| false, &mut look) }, Some(false));
+    look
+}
+
 /// What a writer found without the lock counts under it only if all that it rests on is as it was.
 #[test]
 fn a_look_counts_only_if_nothing_changed() {
@@ -901,15 +908,17 @@ fn a_look_counts_only_if_nothing_changed() {
     let first = env.head.load();
     let name: &[u8] = b"A";
     let key = Key::new(&name, env.store.inherited.keys.get()).unwrap();
-    // SAFETY: a proper list.
-    let look = || unsafe { hints.look(&env.head, key, &|_| false) }.unwrap();
-    let here = |look: &Look<'_>| look.still(hints, first).is_some();
+    let look = || look_for(hints, &env.head, &key);
+    let still = |mut look: Look<'_>, hints, first| look.still(hints, first);
+    let here = |look: &Look<'_>| still(*look, hints, first);
     let (one, stored) = (look(), c"A=1");
     assert!(here(&one));
-    assert!(one.still(hints, first.wrapping_add(1)).is_none(), "another head");
+    assert!(!still(one, hints, first.wrapping_add(1)), "another head");
     let other = Env::of(&[]);
     other.set("A", "1");
-    assert!(one.still(other.store.arrays.latest().unwrap().hints(), first).is_none(), "another array");
+    assert!(!still(one, other.store.arrays.latest().unwrap().hints(), first), "another array");
+    let mut once = one;
+    assert!(once.still(hints, first) && !once.still(hints, first), "it counts once");
     store_at(&env.head, 2, Some(stored));
     let two = look();
     assert!(here(&one) && here(&two), "what was found is there");
@@ -921,13 +930,12 @@ fn a_look_counts_only_if_nothing_changed() {
     assert!(here(&one));
     env.set("B", "2");
     assert!(!here(&one), "a change");
-    // SAFETY: a proper list.
-    let beside = unsafe {
-        hints.look(&env.head, key, &|found| {
-            found.iter().for_each(|_| env.set("B", "3"));
-            false
-        })
+    let change = |found: Option<_>| {
+        found.iter().for_each(|_| env.set("B", "3"));
+        false
     };
+    // SAFETY: a proper list.
+    let beside = unsafe { hints.look(&env.head, &key, &change, &mut Look::default()) };
     assert!(beside.is_none(), "a change beside it");
     let one = look();
     assert!(here(&one));
@@ -953,23 +961,20 @@ fn a_look_does_not_outlive_an_edit() {
         unsafe { env.store.batch(&env.head, &changes) }.unwrap();
         let (hints, first) = (env.store.arrays.latest().unwrap().hints(), env.head.load());
         for (wanted, at, look) in &looks {
-            let look: &Look<'_> = look;
+            let mut look: Look<'_> = *look;
             if *wanted == round && *at == (ptr::from_ref(hints), first) {
                 met += 1;
                 assert!(
-                    look.still(hints, first).is_none(),
+                    !look.still(hints, first),
                     "round {round}: a name that is there was not found"
                 );
             }
         }
         for later in round + 1..round + 12 {
-            let name: &'static [u8] = name(later, 0).leak();
-            let key =
-                Key::new(std::boxed::Box::leak(std::boxed::Box::new(name)), env.store.inherited.keys.get())
-                    .unwrap();
-            // SAFETY: a proper list.
-            let look = unsafe { hints.look(&env.head, key, &|_| false) }.unwrap();
-            looks.push((later, (ptr::from_ref(hints), first), look));
+            let name = name(later, 0);
+            let name = name.as_slice();
+            let key = Key::new(&name, env.store.inherited.keys.get()).unwrap();
+            looks.push((later, (ptr::from_ref(hints), first), look_for(hints, &env.head, &key)));
         }
     }
     assert!(met > 0, "no array was used again");
@@ -993,15 +998,15 @@ fn a_look_does_not_outlive_an_addition_into_a_kept_slot() {
         let added = env.store.locked(|| {
             let Where::Ours(list) = env.store.place(&env.head)? else { panic!("not ours") };
             let string = env.store.strings.string(key, b"1", keys)?;
-            let mut list = env.store.move_on(&env.head, &list, list.find(key).end, true)?;
+            let end = list.found(&key, &mut Look::default()).end;
+            let mut list = env.store.move_on(&env.head, &list, end, true)?;
             let (hints, first) = (list.array().hints(), list.first());
-            // SAFETY: a proper list.
-            let look = unsafe { hints.look(&env.head, key, &|_| false) }.unwrap();
-            let found = look.still(hints, first).unwrap();
-            assert!(found.places().is_none());
-            assert!(list.add(string, Some(Hint { hash: key.hash, fixed: true }), found.end)?);
+            let look = look_for(hints, &env.head, &key);
+            let still = |mut look: Look<'_>, first| look.still(hints, first);
+            assert!(still(look, first) && look.found.places().is_none());
+            assert!(list.add(string, Some(Hint { hash: key.hash, fixed: true }), look.found.end)?);
             kept += usize::from(list.first() == first);
-            assert!(look.still(hints, list.first()).is_none());
+            assert!(!still(look, list.first()));
             Ok(())
         });
         added.unwrap();
@@ -1104,7 +1109,7 @@ fn hints_that_readers_built_are_retired_by_the_first_change() {
     let name: &[u8] = b"ABSENT_NAME";
     let key = Key::new(&name, inherited.keys.get()).unwrap();
     // SAFETY: a proper list.
-    let look = || unsafe { built.look(&env.head, key, &|_| false) }.is_some();
+    let look = || unsafe { built.look(&env.head, &key, &|_| false, &mut Look::default()) }.is_some();
     assert!(look());
     let list = env.head.load();
     env.set("ADDED_NAME", "1");
