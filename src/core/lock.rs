@@ -4,6 +4,9 @@
 //! child, it must leave `errno` alone, and loom must be able to drive it. The method is the third mutex of Drepper,
 //! *Futexes Are Tricky* (2011).
 //!
+//! In a process that has one thread and never had another, two plain stores do: nobody else is there to take it, and none comes while it is
+//! held, since a handler that interrupted its holder may not make a thread (POSIX: neither function is AS-Safe). libc locks by the same rule.
+//!
 //! # Pairs
 //! | tag | Release in | Acquire in | what becomes visible |
 //! |---|---|---|---|
@@ -31,6 +34,10 @@ impl Lock {
     /// as with libc's own `setenv`.
     #[inline]
     pub(crate) fn acquire(&self) {
+        // Relaxed, both: there is no other thread, and who is made later sees what its maker did.
+        if is_alone() && self.0.load(Ordering::Relaxed) == FREE {
+            return self.0.store(HELD, Ordering::Relaxed);
+        }
         // Acquire [lock]: pairs with Release in `release`. Relaxed on failure: nothing is read on its account.
         // Without it loom `two_writers_lose_nothing` fails.
         if self.0.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_err() {
@@ -56,11 +63,21 @@ impl Lock {
     /// Gives the lock back. In a forked child whose copy of the word was wiped meanwhile this changes nothing.
     #[inline]
     pub(crate) fn release(&self) {
+        // Relaxed, both: as in `acquire`.
+        if is_alone() && self.0.load(Ordering::Relaxed) != CONTENDED {
+            return self.0.store(FREE, Ordering::Relaxed);
+        }
         // Release [lock]: pairs with Acquire in `acquire`. Without it loom `two_writers_lose_nothing` fails.
         if self.0.swap(FREE, Ordering::Release) == CONTENDED {
             sync::wake(&self.0);
         }
     }
+}
+
+/// True if libc says that there never was another thread.
+#[inline(always)]
+fn is_alone() -> bool {
+    sync::single_threaded() == Some(true)
 }
 
 #[cfg(all(test, not(loom)))]
