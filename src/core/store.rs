@@ -709,12 +709,7 @@ fn replace(
 /// Removes every entry of that name. The last one first: while one is left, readers find the first, whose value was the variable's. Under
 /// the lock.
 #[inline(never)]
-fn remove_all(
-    list: &mut Editor<'_>,
-    key: &Key<'_>,
-    keys: Keyed,
-    found: &mut Found,
-) -> Result<(), Moved> {
+fn remove_all(list: &mut Editor<'_>, key: &Key<'_>, keys: Keyed, found: &mut Found) -> Result<(), Moved> {
     while let Some((first, last)) = found.places() {
         remove(list, last, key.hash, keys)?;
         if ptr::eq(first.slot, last.slot) {
