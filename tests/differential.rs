@@ -239,7 +239,7 @@ impl Program {
             7..12 => {
                 let name = self.name();
                 // SAFETY: proper lists throughout.
-                unsafe { self.store.unset(self.head, &name) }.expect("memory");
+                unsafe { self.store.unset(self.head, name.as_slice()) }.expect("memory");
                 assert_eq!(reference(&self.list(), &name), ptr::null(), "unset leaves one");
                 format!("unset {name:?}")
             }
@@ -537,7 +537,7 @@ fn names_that_look_alike_in_a_large_list_are_told_apart() {
             1 => {
                 let name = program.name();
                 // SAFETY: as above.
-                unsafe { program.store.unset(program.head, &name) }.expect("memory");
+                unsafe { program.store.unset(program.head, name.as_slice()) }.expect("memory");
                 format!("unset {name:?}")
             }
             2 => {
