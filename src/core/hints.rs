@@ -149,9 +149,10 @@ impl Hints {
     /// The number of a slot, if it is one of these.
     #[inline(always)]
     pub(crate) fn index(&self, slot: *const Slot) -> Option<usize> {
-        // What is no multiple becomes huge, and so does what lies below.
-        let i =
-            slot.addr().wrapping_sub(self.slots().addr()).rotate_right(size_of::<Slot>().trailing_zeros());
+        let bytes = slot.addr().wrapping_sub(self.slots().addr());
+        // What is no multiple becomes huge, and so does what lies below. (A slot of a model may have any size.)
+        let each = size_of::<Slot>();
+        let i = if cfg!(loom) { bytes / each } else { bytes.rotate_right(each.trailing_zeros()) };
         (i < self.end).then_some(i)
     }
 
