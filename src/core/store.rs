@@ -492,8 +492,8 @@ impl Store {
     #[inline(always)]
     pub(crate) fn place<'a>(&'a self, head: &'a Head) -> Result<Where<'a>, Stop> {
         let first = head.load();
-        // As our last change left it.
-        let latest = self.arrays.latest().filter(|array| array.first.get() == first && !self.is_broken());
+        // As our last change left it. (Of a change that was broken off no array is known.)
+        let latest = self.arrays.latest().filter(|array| array.first.get() == first);
         let Some(array) = latest else { return self.place_anew(head, first) };
         self.inherited.show(array.hints());
         // SAFETY: the lock is held; `array` is sound and holds `first`.
