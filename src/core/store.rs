@@ -42,14 +42,15 @@ use core::ptr;
 #[repr(C)] // what is wiped on pages of its own: see `wiped`
 #[derive(Debug)]
 pub struct Store {
+    // First what readers load. What each change stores to lies in other lines.
     pub(crate) inherited: Inherited,
+    pub(crate) batch: Batches,
     /// True for a store that one thread uses, whatever the process does.
     one_thread: bool,
     pub(crate) strings: Strings,
     pub(crate) arrays: Arrays,
     scratch: Scratch,
     program: Program,
-    pub(crate) batch: Batches,
     /// The thread that is making a change, or 0. Still that in a child that was forked in the middle of one.
     busy: AtomicUsize,
     /// Not 0 if a change was broken off, until the list was copied.
