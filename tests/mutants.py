@@ -81,7 +81,7 @@ MEANING = [
     ("list.rs", "the last one is not removed by a null", "if array.slot(i + 1).own().is_null() {", "if false {", "unit store::tests::nothing_below_the_list_has_left_it"),
     ("list.rs", "the gap is closed from the wrong end", "for from in (first..i).rev() {", "for from in first..i {", "unit store::tests::a_loop_with_one_pointer_ends"),
     ("list.rs", "the gap is closed without the notes", "array.shift_up(first..i);", "", "unit store::tests::nothing_below_the_list_has_left_it"),
-    ("list.rs", "the head moves before the gap is closed", "array.count_again(i, first);\n        for from", "array.count_again(i, first);\n        self.move_head(array.slot(first + 1))?;\n        self.first = array.slot(first + 1);\n        for from", ""),
+    ("list.rs", "the head moves before the gap is closed", "array.count_again(i, first);\n        for from", "array.count_again(i, first);\n        self.move_head(array.slot(first + 1))?;\n        self.first = array.slot(first + 1);\n        for from", "loom hidden::a_scan_for_the_first_beside_a_gap_that_is_closed"),
     ("list.rs", "what closing the gap left stays", "self.move_head(array.slot(first + 1))?;\n        self.vacate(first);", "self.move_head(array.slot(first + 1))?;", "unit store::tests::a_loop_with_one_pointer_ends"),
     ("list.rs", "the gap is closed downwards beside threads", "Moves::Beside | Moves::Apart => self.fill_gap(i)?,", "Moves::Beside | Moves::Apart => (i..self.array.capacity() - 1).for_each(|i| { let next = self.array.slot(i + 1).own(); self.array.put(i, next, self.array.noted(i + 1, next)) }),", "loom removing_the_first_and_adding::who_goes_downwards_misses_nothing"),
     ("list.rs", "a null in the list", "let mover = array.slot(first).own();", "let mover = array.slot(first).own();\n            array.put(i, ptr::null_mut(), None);", "loom removing_one_in_between::who_counts_and_copies_gets_no_more"),
@@ -199,7 +199,7 @@ MEANING = [
     ("inherited.rs", "hints without the terminator", "let end = (len + 1).next_multiple_of(GROUP);", "let end = len.next_multiple_of(GROUP);", "- cost: where the terminator would begin a group, a miss is a plain scan"),
     ("inherited.rs", "a list of any length has room", "if end > MOST ||", "if", "c inherited"),
     ("inherited.rs", "hints are built more than once", "if scanned >= due && self.begun", "if scanned >= due && { self.begun.store(0, Ordering::Relaxed); true } && self.begun", "loom hints_of_readers_are_seen_whole"),
-    ("inherited.rs", "a reader replaces the hints of a writer", "_ = self.shown.compare_exchange(ptr::null_mut(), hints, Ordering::Release, Ordering::Relaxed);", "self.shown.store(hints, Ordering::Release);", ""),
+    ("inherited.rs", "a reader replaces the hints of a writer", "_ = self.shown.compare_exchange(ptr::null_mut(), hints, Ordering::Release, Ordering::Relaxed);", "self.shown.store(hints, Ordering::Release);", "loom hints_of_readers_do_not_replace_a_writers"),
     ("inherited.rs", "hints of readers go on being believed", "unsafe { &*before }.retire();", "", "unit store::tests::hints_that_readers_built_are_retired_by_the_first_change"),
     ("inherited.rs", "the hints of an array count as those of readers", "ptr::eq(shown, room).then(|| unsafe { &*room })", "(!shown.is_null()).then(|| unsafe { &*room })", "unit store::tests::hints_that_readers_built_are_retired_by_the_first_change"),
     # Lists of the program's own.
