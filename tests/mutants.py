@@ -154,7 +154,7 @@ MEANING = [
     ("arrays.rs", "the oldest saved list goes", "assigned().find(|(_, array)| newer(array) == deep)", "assigned().min_by_key(|(_, array)| { let _ = (&newer, deep); array.live_at.get() })", "c saved_lists"),
     ("arrays.rs", "the newest of ours is used first", "array.live_at.get() < oldest.live_at.get()", "array.live_at.get() > oldest.live_at.get()", "c bounded"),
     ("arrays.rs", "an array that does not fit is used", "if array.is_sound() && fits(array) {", "if { let _ = &fits; array.is_sound() } {", "unit store::tests::a_list_copied_with_one_thread_is_not_edited_under_readers"),
-    ("arrays.rs", "an unsound array is used", "if array.is_sound() && fits(array) {", "if fits(array) {", ""),
+    ("arrays.rs", "an unsound array is used", "if array.is_sound() && fits(array) {", "if fits(array) {", "- those that it is asked of are sound: an unsound one counts as an empty place before, and the lists that the program left are looked at only where there is no such place"),
     ("arrays.rs", "an array has room for one more", "let room = (len + 1).max(MIN_ROOM);", "let room = 1;", "unit store::tests::arrays_double_and_are_filled_to_the_last_slot"),
     ("arrays.rs", "arrays are not forgotten", "self.words().chain([&self.live]).for_each(|word| word.store(ptr::null_mut(), Ordering::Relaxed));", "", "c single_step:3"),
     # Adoption and plans.
@@ -225,7 +225,7 @@ MEANING = [
     ("store.rs", "clearenv does not leave the program's list", "Where::Theirs(first) => {\n                    self.leave();\n                    first\n                }", "Where::Theirs(first) => first,", "unit store::tests::a_saved_list_stays_whole_whatever_comes_first"),
     ("store.rs", "a snapshot counts one less", "i + 1\n        })", "i\n        })", "unit store::tests::a_snapshot_tells_how_much_there_is"),
     ("store.rs", "nobody is busy", "self.busy.store(this, Ordering::Relaxed);", "_ = this;", "c single_step:3"),
-    ("store.rs", "a child does not see that a change was broken off", "if before != 0 {", "if false {", ""),
+    ("store.rs", "a child does not see that a change was broken off", "if before != 0 {", "if false {", "c single_step:3"),
     ("store.rs", "a child always starts anew", "if before != 0 {", "if true {", "unit store::tests::a_list_of_the_programs_own_is_changed_in_place"),
     ("store.rs", "a child keeps the parent's strings", "self.strings.forget();", "", "c single_step:3"),
     ("store.rs", "a child keeps the parent's arrays", "self.arrays.forget();", "", "c single_step:3"),
@@ -279,7 +279,7 @@ MEANING = [
     ("threads.rs", "a second caller settles nothing", "Err(other) if other != this => self.0.store(SETTLED, Ordering::Relaxed),", "Err(other) if other != this => {}", "unit threads::tests::the_second_caller_settles_it"),
     ("threads.rs", "the first caller settles it", "Err(other) if other != this =>", "Err(other) if { let _ = other; true } =>", "unit threads::tests::the_second_caller_settles_it"),
     ("threads.rs", "who looks is not compared with who called first", "self.0.load(Ordering::Relaxed) == sync::thread() && !sync::others()", "self.0.load(Ordering::Relaxed) != SETTLED && !sync::others()", "- every call notices its thread before it looks, so nobody else is there who is not noticed"),
-    ("threads.rs", "company that can be seen is not looked for", "== sync::thread() && !sync::others()", "== sync::thread()", ""),
+    ("threads.rs", "company that can be seen is not looked for", "== sync::thread() && !sync::others()", "== sync::thread()", "musl company"),
     ("lock.rs", "the lock forgets that somebody waits", "self.0.swap(CONTENDED, Ordering::Acquire)", "self.0.swap(HELD, Ordering::Acquire)", "unit lock::tests::who_waits_sleeps_and_is_woken"),
     ("lock.rs", "nobody is woken", "sync::wake(&self.0);", "", "unit lock::tests::who_waits_sleeps_and_is_woken"),
     # Memory and the system.
@@ -297,8 +297,8 @@ MEANING = [
     ("keep/arena.rs", "chunks are not forgotten", "self.chunks.store(ptr::null_mut(), Ordering::Relaxed);", "", "c single_step:3"),
     ("system.rs", "any answer of the kernel's means constant", "refused = answer == -1 && unsafe { *libc::__errno_location() } == libc::EFAULT;", "refused = answer == -1;", "c own_lists"),
     ("system.rs", "a look changes errno", "unsafe { *errno = before };", "let _ = before;", "c own_lists"),
-    ("system.rs", "libc's word is taken for the program's", ".filter(|_| !companion.is_null())?;", ".filter(|_| { let _ = companion; true })?;", ""),
-    ("process.rs", "a kernel that says yes to anything is believed", "whole && !pretends() &&", "whole && { let _ = pretends; true } &&", ""),
+    ("system.rs", "libc's word is taken for the program's", ".filter(|_| !companion.is_null())?;", ".filter(|_| { let _ = companion; true })?;", "musl company"),
+    ("process.rs", "a kernel that says yes to anything is believed", "whole && !pretends() &&", "whole && { let _ = pretends; true } &&", "unit process::tests::a_kernel_that_says_yes_to_anything_is_not_believed"),
     ("process.rs", "the lock is not wiped in a child", "unsafe { libc::madvise(at, len, libc::MADV_WIPEONFORK) } == 0;", "true;", "c forks"),
 ]
 
@@ -327,6 +327,7 @@ PROGRAMS = {
     "signals": (["2000"], NAMED),
     "inherited": (["2"], NAMED),
     "by_hand": (["library"], {}),
+    "company": ([], NAMED),
     "threads": (["2000", "5", "3"], NAMED),
     "costs": (["library"], {}),
     "zone": (["library"], {}),
@@ -336,13 +337,14 @@ PROGRAMS = {
     "single_step": (["library", "97", "1"], {}),
 }
 # What a program is linked with.
-LINKED = {"table": ["-rdynamic"], "inherited": ["LIBRARY", "-Wl,-rpath,FOLDER", "-Wl,--allow-shlib-undefined"]}
+LINKED = {"table": ["-rdynamic"], "company": ["-rdynamic"], "inherited": ["LIBRARY", "-Wl,-rpath,FOLDER", "-Wl,--allow-shlib-undefined"]}
 # All there is, the cheapest first.
 LONG = ["threads", "costs", "zone", "readers", "children_beside", "single_step:3", "single_step"]
-EVERYTHING = ["unit", *(f"c {name}" for name in PROGRAMS if name not in LONG), "loom", "batch"]
+MUSL_ONLY = ["company"]
+EVERYTHING = ["unit", *(f"c {name}" for name in PROGRAMS if name not in [*LONG, *MUSL_ONLY]), "loom", "batch"]
 THOROUGH = "--thorough" in sys.argv
 if THOROUGH:
-    EVERYTHING += [*(f"c {name}" for name in LONG), *(f"musl {name}" for name in ("order", "threads", "zone", "readers"))]
+    EVERYTHING += [*(f"c {name}" for name in LONG), *(f"musl {name}" for name in (*MUSL_ONLY, "order", "threads", "zone", "readers"))]
 if "--kinds" in sys.argv[:-1]:
     KINDS = sys.argv[sys.argv.index("--kinds") + 1].split(",")
     EVERYTHING = [test for test in EVERYTHING if test.split()[0] in KINDS] + [test for test in KINDS if " " in test]
