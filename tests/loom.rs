@@ -454,7 +454,7 @@ macro_rules! readers {
 }
 
 readers! {
-    adding ["X=9", "A=1"] |env| {
+    adding ["A=1", "X=9"] |env| {
         env.set("B", "1");
     }
     // X is first, and fills the gap; the slot that it leaves is next to the head.

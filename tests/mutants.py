@@ -16,7 +16,7 @@ It works on a copy of the tree, never in the checkout. Three kinds of mutants:
 - meaning: a check, a note, a sweep, a generation, a bound is left out or shifted by one. The table MEANING.
 
 A row of a table has a text that is in the file once, and what replaces it; if the source has changed so that it is not, the run
-stops with a line that says so. A row says which test must fail, as KIND NAME:
+stops with a line that says so. A row says which test must fail, as KIND NAME, or which tests, with commas in between:
 
     unit NAME     a unit test of the core
     loom NAME     a model of tests/loom.rs, at preemption bound 2; `batch`: of tests/loom_batch.rs, at 1
@@ -64,17 +64,22 @@ MEANING = [
     ("list.rs", "an addition into a slot that a live entry left", "if !unused && self.moves", "if false && self.moves", "loom removing_and_adding::who_loads_twice_gets_one_value"),
     ("list.rs", "the lowest slot counts as unused", "ptr::from_ref(below) < array.lowest.get();", "ptr::from_ref(below) <= array.lowest.get();", "unit store::tests::toggles_take_no_memory"),
     ("list.rs", "an addition below without a generation", "let _change = array.change();\n        array.put(i, entry, hint);", "array.put(i, entry, hint);", "- the slot is in nobody's way until the head has moved; and what another writer found before is of another head"),
+    ("list.rs", "an addition moves the first one down", "array.put(i, entry, hint);\n        self.move_head(below)?;", "let (first, old) = (i + 1, array.slot(i + 1).own());\n        if old.is_null() {\n            array.put(i, entry, hint);\n            self.move_head(below)?;\n        } else {\n            array.put(i, old, array.noted(first, old));\n            self.move_head(below)?;\n            array.put(first, entry, hint);\n        }", ""),
+    ("list.rs", "an addition in three stores", "array.put(i, entry, hint);\n        self.move_head(below)?;", "let old = array.slot(i + 1).own();\n        if !old.is_null() {\n            array.put(i, old, array.noted(i + 1, old));\n            self.move_head(below)?;\n        }\n        array.put(i, entry, hint);\n        if old.is_null() {\n            self.move_head(below)?;\n        }", ""),
     ("list.rs", "the lowest slot is not noted", "self.array.lowest.set(self.array.lowest.get().min(to));", "", "unit store::tests::nothing_below_the_list_has_left_it"),
     ("list.rs", "a private move moves the head", "if self.live {", "if !self.live || self.live {", "unit store::tests::random_operations_do_what_they_do_to_a_table"),
     ("list.rs", "a replacement without a generation", "let _change = self.array.change();\n        let i = self.index(slot);\n        let old = self.array.slot(i).own();\n        self.array", "let i = self.index(slot);\n        let old = self.array.slot(i).own();\n        self.array", "loom what_was_stored_over_an_entry_is_found_while_it_is_replaced"),
     ("list.rs", "a replacement sweeps nothing", "self.array.mark(stale, State::Left);", "continue;", "unit store::tests::nothing_below_the_list_has_left_it"),
     ("list.rs", "a replacement does not sweep at all", "for stale in self.left_by(old, hash) {\n            self.array.put", "for stale in 0..0 {\n            self.array.put", "unit store::tests::nothing_below_the_list_has_left_it"),
+    ("list.rs", "a replacement sweeps whatever is left", "for stale in self.left_by(old, hash) {\n            self.array.put", "for stale in self.array.below().filter(|&i| self.array.state(i) == State::Left) {\n            self.array.put", ""),
+    ("list.rs", "a null before a replacement", "self.array.put(i, entry, hint);\n        if self.moves == Moves::Apart", "self.array.put(i, ptr::null_mut(), None);\n        self.array.put(i, entry, hint);\n        if self.moves == Moves::Apart", ""),
     ("list.rs", "a replacement sweeps first", "self.array.put(i, entry, hint);\n        if self.moves == Moves::Apart", "self.left_by(old, hint.map(|hint| hint.hash)).for_each(|stale| self.array.put(stale, entry, hint));\n        self.array.put(i, entry, hint);\n        if self.moves == Moves::Apart", "loom a_value_never_goes_back_between_readers"),
     ("list.rs", "a replacement leaves the old string to stand in", "if self.stands_in(old, hash) {\n            self.array.stand_in.set((", "if false {\n            self.array.stand_in.set((", "unit store::tests::a_remove_keeps_the_order_with_one_thread"),
     ("list.rs", "a removal without a generation", "let _change = self.array.change();\n        let i = self.index(slot);\n        let old = self.array.slot(i).own();\n        match", "let i = self.index(slot);\n        let old = self.array.slot(i).own();\n        match", "loom hidden::a_search_beside_a_gap_that_is_closed"),
     ("list.rs", "a removal sweeps nothing", "self.left_behind(old, Some(hash));", "", "unit store::tests::a_loop_with_one_pointer_ends"),
     ("list.rs", "a removal sweeps before it unlinks", "match self.moves {\n            Moves::Alone => self.close_up", "self.left_behind(old, Some(hash));\n        match self.moves {\n            Moves::Alone => self.close_up", "c signals"),
     ("list.rs", "the removed entry goes on standing in", "if self.stands_in(old, hash) {\n            self.array.stand_in.set(self", "if false {\n            self.array.stand_in.set(self", "unit store::tests::a_loop_with_one_pointer_ends"),
+    ("list.rs", "a removal sweeps whatever is left", "for stale in self.left_by(old, hash) {\n            self.array.left", "for stale in self.array.below().filter(|&i| self.array.state(i) == State::Left) {\n            self.array.left", ""),
     ("list.rs", "what a removed entry left stays", "self.vacate(stale);", "", "unit store::tests::a_remove_changes_no_other_variable"),
     ("list.rs", "what is left is never counted", "array.left.set(array.left.get() + 1);", "", "c saved_lists"),
     ("list.rs", "what is left is counted for ever", "self.array.left.set(self.array.left.get() - 1);", "", "unit store::tests::nothing_below_the_list_has_left_it"),
@@ -89,6 +94,7 @@ MEANING = [
     ("list.rs", "the mover's note is lost", "array.put(i, mover, array.noted(first, mover));", "array.put(i, mover, None);", "unit store::tests::nothing_below_the_list_has_left_it"),
     ("list.rs", "the first one is removed and stays in its slot", "self.vacate(first);\n        } else {", "} else {", "unit store::tests::a_loop_with_one_pointer_ends"),
     ("list.rs", "the first one's old slot is not marked", "array.mark(first, State::Left);", "", "c saved_lists"),
+    ("list.rs", "the first one's old slot is given away", "array.mark(first, State::Left);\n            array.left.set(array.left.get() + 1);", "self.vacate(first);", ""),
     ("list.rs", "what stands in is not looked for", "if entry.is_null() || !self.slots().any(|(_, listed)| listed == entry) {\n            self.array.stand_in.set(self.new_stand_in());\n            self.fill();", "if entry.is_null() {\n            self.array.stand_in.set(self.new_stand_in());\n            self.fill();", "unit store::tests::a_stand_in_that_the_program_removed_stands_in_no_more"),
     ("list.rs", "what stands in may be the program's", "if stays(&any) { any } else { from.find(stays).unwrap_or(any) }", "if stays(&any) { any } else { from.next().unwrap_or(any) }", "unit store::tests::no_string_of_the_programs_stands_in"),
     ("list.rs", "a free slot is kept as the old one stood in it", "if matches!(state, State::Free | State::Idle) {", "if matches!(state, State::Idle) {", "unit store::tests::a_loop_with_one_pointer_ends"),
@@ -115,6 +121,7 @@ MEANING = [
     ("hints.rs", "a look in other hints counts", "ptr::eq(hints, seen.hints)\n            && first", "(ptr::eq(hints, seen.hints) || true)\n            && first", "unit store::tests::a_look_counts_only_if_nothing_changed"),
     ("hints.rs", "a look at another head counts", "&& first == seen.first", "&& { let _ = (first, seen.first); true }", "unit store::tests::a_look_counts_only_if_nothing_changed"),
     ("hints.rs", "a look of another generation counts", "&& sync::own_count(&hints.generation) == seen.generation", "&& { let _ = seen.generation; true }", "unit store::tests::a_look_counts_only_if_nothing_changed"),
+    ("hints.rs", "a look counts more than once", "let Some(seen) = self.seen.take() else", "let Some(seen) = self.seen else", "unit store::tests::a_look_counts_only_if_nothing_changed"),
     ("hints.rs", "a look counts though the program stored there", "&& self.found.places().is_none_or(|(first, last)| holds(first) && holds(last))", "&& { let _ = holds; true }", "unit store::tests::a_look_counts_only_if_nothing_changed"),
     ("hints.rs", "a look counts though the last place is another's", "holds(first) && holds(last)", "holds(first) && { let _ = last; true }", "unit store::tests::a_look_counts_only_if_nothing_changed"),
     ("hints.rs", "a look counts though the program appended", ".is_some_and(|end| end.own().is_null())", ".is_some_and(|end| end.own().is_null() || true)", "unit store::tests::a_look_counts_only_if_nothing_changed"),
@@ -236,6 +243,8 @@ MEANING = [
     ("store.rs", "the handler's frame is not taken for the interrupted one", "if before != this {", "if true {", "unit store::tests::a_child_knows_who_was_in_the_middle_of_a_change"),
     ("store.rs", "memory that was got is not linked", "self.strings.link(fresh);", "_ = fresh;", "unit store::tests::a_head_put_back_collects_no_copies"),
     ("store.rs", "what a table left is never given back", "self.strings.discard(litter);", "_ = litter;", "- memory: as much again as the table"),
+    ("store.rs", "the list goes on where our last change left it", "array.first.get() == first && !self.is_broken()", "{ let _ = array; !self.is_broken() }", ""),
+    ("store.rs", "a list that was broken off goes on where our last change left it", "array.first.get() == first && !self.is_broken()", "array.first.get() == first", "- such a list has no array that was live last, but in a child whose handler changed nothing and returned into a change: that has made it whole"),
     ("store.rs", "a head put back is gone on with as it is", "if first < left {", "if false {", "unit store::tests::a_head_put_back_collects_no_copies"),
     ("store.rs", "copies below a head put back are never dropped at once", "if array.is_copied(first, left) {", "if false {", "c one_pointer"),
     ("store.rs", "copies among what the program stored stay", "} else if (array.index(first)..array.index(left)).any(|i| array.is_copy(i)) {", "} else if false {", "unit store::tests::a_head_put_back_collects_no_copies"),
@@ -244,6 +253,7 @@ MEANING = [
     ("store.rs", "the hints of a list that came back are not shown", "self.arrays.is_live(array);\n        self.inherited.show(array.hints());", "self.arrays.is_live(array);", "- cost: reads scan until the list moves on"),
     ("store.rs", "the hints of a published list are not shown", "self.inherited.show(list.array().hints());", "", "unit store::tests::saved_lists_stay_whole_three_deep"),
     ("store.rs", "a published array is not noted as live", "self.arrays.is_live(list.array());", "", "unit store::tests::arrays_double_and_are_filled_to_the_last_slot"),
+    ("store.rs", "the list that is left is emptied", "list.publish(first)?;\n        self.arrays", "list.publish(first)?;\n        if let Some(slot) = unsafe { first.as_ref() }.filter(|slot| !slot.own().is_null()) {\n            slot.store(ptr::null_mut());\n        }\n        self.arrays", ""),
     ("store.rs", "the list that the program left may be given away", "self.leave();\n        // SAFETY", "// SAFETY", "unit store::tests::a_saved_list_stays_whole_whatever_comes_first"),
     ("store.rs", "the program's list is changed in place beside threads", "let alone = self.moves() == Moves::Alone && !self.is_broken();", "let alone = !self.is_broken();", "unit store::tests::a_list_of_the_programs_own_is_copied_beside_threads"),
     ("store.rs", "an append beside readers that count: threads are not asked for", "if self.one_thread || self.inherited.threads.is_alone() {", "if true {", "loom adding::who_counts_and_copies_gets_no_more"),
@@ -458,7 +468,7 @@ def orderings():
 
 
 def expectation(test):
-    return ([], test[1:].strip()) if test.startswith("-") else ([test] if test else [], None)
+    return ([], test[1:].strip()) if test.startswith("-") else (test.split(", ") if test else [], None)
 
 
 def swaps():
@@ -601,12 +611,11 @@ class Workshop:
     def killer(self, mutant):
         """What fails under a mutant: the tests that must, then any, the cheapest first; and those that should have but passed."""
         self.change(mutant)
-        passed = []
-        for test in mutant.tests:
-            failed = self.fails(test)
+        found = [(test, self.fails(test)) for test in mutant.tests]
+        passed = [test for test, failed in found if not failed]
+        for _, failed in found:
             if failed:
                 return failed, passed
-            passed.append(test)
         kinds = ["loom", "batch"] if mutant.name.startswith("relax") else EVERYTHING
         if mutant.excuse and not THOROUGH:
             return None, passed
@@ -630,7 +639,8 @@ def run(workshop, mutants):
             print(workshop.log[-1500:])
         workshop.restore()
         kind = mutant.name.split()[0] if mutant.name.split()[0] in ("relax", "swap") else "meaning"
-        verdict = f"killed by {failed}" if failed else f"survives: {mutant.excuse}" if mutant.excuse else "SURVIVED"
+        more = len(mutant.tests) - len(passed) - 1
+        verdict = f"killed by {failed}{f' and {more} more' if more > 0 else ''}" if failed else f"survives: {mutant.excuse}" if mutant.excuse else "SURVIVED"
         wrong = (not failed and not mutant.excuse) or passed or (failed and mutant.excuse) or failed == "the compiler"
         if passed:
             verdict += f"; FALSE CLAIM: {', '.join(passed)} passes"
@@ -652,12 +662,14 @@ def models_seen_red(workshop, mutants, wanted):
     models = [m for m in re.findall(r"^([\w:]+): test", listed, re.M) if not wanted or m in wanted]
     if any(name not in models for name in wanted):
         sys.exit(f"there is no such model: {', '.join(name for name in wanted if name not in models)}")
-    # Those first of which a model is known; orderings last: without that of the head, for one, nothing at all is right.
-    for mutant in sorted(mutants, key=lambda m: (m.name.startswith("relax"), not any(t.startswith("loom") for t in m.tests))):
-        if not models or mutant.file == "batch.rs":
+    # On those whose rows name it; then on any, orderings last: without that of the head, for one, nothing at all is right.
+    named = lambda mutant: [model for model in models if f"loom {model}" in mutant.tests]
+    everything = lambda mutant: models[:] if mutant.file != "batch.rs" else []
+    for mutant, which in [*((m, named) for m in mutants), *((m, everything) for m in sorted(mutants, key=lambda m: m.name.startswith("relax")))]:
+        if not which(mutant):
             continue
         workshop.change(mutant)
-        for model in models[:] if workshop.artifact("loom") else []:
+        for model in which(mutant) if workshop.artifact("loom") else []:
             if workshop.harness_fails("loom", [workshop.artifact("loom"), "--test-threads=1", "--exact", model]):
                 print(f"{model:60} fails with {mutant.place} {mutant.name}", flush=True)
                 models.remove(model)
