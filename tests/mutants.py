@@ -243,7 +243,7 @@ MEANING = [
     ("store.rs", "the handler's frame is not taken for the interrupted one", "if before != this {", "if true {", "unit store::tests::a_child_knows_who_was_in_the_middle_of_a_change"),
     ("store.rs", "memory that was got is not linked", "self.strings.link(fresh);", "_ = fresh;", "unit store::tests::a_head_put_back_collects_no_copies"),
     ("store.rs", "what a table left is never given back", "self.strings.discard(litter);", "_ = litter;", "- memory: as much again as the table"),
-    ("store.rs", "the list goes on where our last change left it", "array.first.get() == first && !self.is_broken()", "{ let _ = array; !self.is_broken() }", ""),
+    ("store.rs", "the list goes on where our last change left it", "array.first.get() == first && !self.is_broken()", "{ let _ = array; !self.is_broken() }", "unit store::tests::a_child_knows_who_was_in_the_middle_of_a_change"),
     ("store.rs", "a list that was broken off goes on where our last change left it", "array.first.get() == first && !self.is_broken()", "array.first.get() == first", "- such a list has no array that was live last, but in a child whose handler changed nothing and returned into a change: that has made it whole"),
     ("store.rs", "a head put back is gone on with as it is", "if first < left {", "if false {", "unit store::tests::a_head_put_back_collects_no_copies"),
     ("store.rs", "copies below a head put back are never dropped at once", "if array.is_copied(first, left) {", "if false {", "c one_pointer"),
