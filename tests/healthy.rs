@@ -156,6 +156,16 @@ mod system {
 
 mod musl {
     kinds!(Libc::Musl);
+
+    /// A thread that never calls us, in a program that defines the variable by which glibc would tell of it.
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn a_thread_that_keeps_quiet_is_company() {
+        if available(Libc::Musl) {
+            let program = compile(Libc::Musl, "company", &["-rdynamic".as_ref()]);
+            run(preloaded(&program), LIMIT).succeeded("company");
+        }
+    }
 }
 
 /// `env` itself, which sets and removes before it prints.

@@ -245,3 +245,45 @@ pub fn snapshot(entries: &mut [*const c_char]) -> usize {
     // SAFETY: `environ` is a proper list, or the program broke it.
     head().map_or(0, |head| unsafe { store().snapshot(head, entries) })
 }
+
+#[cfg(all(test, target_os = "linux", not(loom), not(miri)))]
+mod tests {
+    use super::*;
+    use core::cell::Cell;
+    use core::ffi::{c_int, c_void};
+
+    std::thread_local! {
+        /// True while this thread's kernel says yes to any advice, and follows none.
+        static PRETENDS: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// In the place of libc's, for this program.
+    ///
+    /// # Safety
+    /// - as there.
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn madvise(at: *mut c_void, len: usize, advice: c_int) -> c_int {
+        if PRETENDS.get() {
+            return 0;
+        }
+        // SAFETY: the caller's promise.
+        unsafe { libc::syscall(libc::SYS_madvise, at, len, advice) as c_int }
+    }
+
+    /// An emulator's yes is none: a child would find the lock as it was.
+    #[test]
+    fn a_kernel_that_says_yes_to_anything_is_not_believed() {
+        let answer = |pretends| {
+            PRETENDS.set(pretends);
+            ask();
+            PRETENDS.set(false);
+            // Relaxed: our own store.
+            ADVICE.load(Ordering::Relaxed)
+        };
+        assert_eq!(answer(true), REFUSED);
+        let (at, len) = STORE.wiped();
+        // SAFETY: there is no such advice.
+        let is_honest = unsafe { madvise(at.cast_mut().cast(), len, NO_ADVICE) } != 0;
+        assert_eq!(answer(false), if is_honest { TAKEN } else { REFUSED });
+    }
+}

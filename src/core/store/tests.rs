@@ -12,6 +12,7 @@ use std::vec;
 use std::vec::Vec;
 
 mod parked;
+mod rare;
 
 struct Env {
     head: Head,

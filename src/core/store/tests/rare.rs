@@ -1,0 +1,118 @@
+//! What few programs do, or only many changes bring about.
+
+use super::*;
+
+/// The list of `env` goes on in one array after the other, by changes of a variable that stays.
+fn move_on(env: &Env, times: usize) {
+    for _ in 0..times {
+        let value: &[u8] = if env.get("MOVES").as_deref() == Some("1") { b"2" } else { b"1" };
+        // SAFETY: proper lists.
+        unsafe { env.store.batch(&env.head, &[(b"MOVES", Some(value))]) }.unwrap();
+    }
+}
+
+/// It has no hash: what it left when it filled a gap is known by its address alone. It goes while the list is in another array.
+#[test]
+fn an_entry_without_a_name_leaves_nothing_behind() {
+    let env = Env::of(&[]);
+    move_on(&env, 1);
+    ["C", "B", "A"].iter().for_each(|name| env.set(name, "1"));
+    let (old, array) = (env.head.load(), env.store.arrays.latest().unwrap());
+    store_at(&env.head, 0, Some(c"NAMELESS"));
+    env.unset("C").unwrap();
+    assert_eq!(entries(&env.head)[..2], ["B=1", "NAMELESS"]);
+    assert_eq!(entries_at(old)[0], "NAMELESS");
+    move_on(&env, 1);
+    let at = entries(&env.head).iter().position(|entry| entry == "NAMELESS").unwrap();
+    store_at(&env.head, at, Some(c"OTHER=1"));
+    for moves in 0.. {
+        assert!(moves < 100, "the array was not used again");
+        move_on(&env, 1);
+        if ptr::eq(array, env.store.arrays.latest().unwrap()) {
+            break;
+        }
+    }
+    assert!(!entries_at(old).contains(&"NAMELESS".into()), "{:?}", entries_at(old));
+}
+
+/// The list moves on for an addition, to an array whose first entry, and no other, has gone: nobody finds that in between.
+#[test]
+fn what_has_gone_is_not_back_before_an_addition() {
+    let env = Env::of(&[]);
+    ["B", "A", "GOES"].iter().for_each(|name| env.set(name, "1"));
+    move_on(&env, 20);
+    env.unset("GOES").unwrap();
+    let before = entries(&env.head);
+    let keys = env.store.inherited.keys.get();
+    let name: &[u8] = b"NEW";
+    let key = Key::new(&name, keys).unwrap();
+    let added = env.store.locked(|| {
+        let Where::Ours(list) = env.store.place(&env.head)? else { panic!("not ours") };
+        let string = env.store.strings.string(key, b"1", keys)?;
+        let end = list.found(&key, &mut Look::default()).end;
+        let mut list = env.store.move_on(&env.head, &list, end, true)?;
+        assert_eq!(entries(&env.head), before);
+        assert!(list.add(string, Some(Hint { hash: key.hash, fixed: true }), ptr::null())?);
+        Ok(())
+    });
+    added.unwrap();
+    assert_eq!(entries(&env.head).len(), before.len() + 1);
+}
+
+/// However the list moves on, an array that it left is not live again before it was in all others.
+#[test]
+fn the_arrays_are_used_in_turn() {
+    const OTHERS: usize = 7;
+    let env = Env::of(&[]);
+    (0..5).for_each(|i| env.set(&format!("V{i}"), "1"));
+    let live = || env.store.arrays.latest().unwrap();
+    let mut left = vec![ptr::from_ref(live())];
+    for round in 0..100 {
+        match round % 3 {
+            0 => move_on(&env, 1),
+            _ => {
+                env.unset("V3").unwrap();
+                env.set("V3", "1");
+            }
+        }
+        let now = ptr::from_ref(live());
+        if left.last() != Some(&now) {
+            let others = left.iter().rev().take_while(|&&array| array != now).count();
+            assert!(others >= OTHERS.min(left.len()), "round {round}: live again after {others} others");
+            left.push(now);
+        }
+    }
+    assert!(left.len() > 50);
+}
+
+/// Entries move down there: a read through the crate that began before starts over, whichever change it is.
+#[test]
+fn a_read_beside_a_change_of_the_programs_list_looks_again() {
+    let env = Env::alone(&[c"A=1", c"A=2", c"B=1", c"C=1"]);
+    let list = env.head.load();
+    let is_seen = |change: &dyn Fn()| env.store.batch.undisturbed(change).is_none();
+    assert!(is_seen(&|| env.set("A", "3")));
+    assert!(is_seen(&|| env.put(c"B=2").unwrap()));
+    assert!(is_seen(&|| env.unset("C").unwrap()));
+    assert!(!is_seen(&|| env.unset("ABSENT").unwrap()));
+    assert_eq!((entries(&env.head), env.head.load()), (vec!["A=3".to_string(), "B=2".into()], list));
+}
+
+/// The program puts an older head back, and stores an entry of its own over what stands in there. From then on it is in the list.
+#[test]
+fn what_the_program_stored_over_a_stand_in_stays() {
+    for threads in [false, true] {
+        let env = if threads { Env::of(&[]) } else { Env::alone(&[]) };
+        ["A", "B", "C", "D", "E"].iter().for_each(|name| env.set(name, "1"));
+        let start = env.head.load();
+        let first = entries(&env.head)[0].strip_suffix("=1").unwrap().to_string();
+        env.unset(&first).unwrap();
+        let stands_in = entries_at(start)[0].strip_suffix("=1").unwrap().to_string();
+        // SAFETY: a list of ours.
+        unsafe { env.head.assign(start) };
+        store_at(&env.head, 0, Some(c"MINE=1"));
+        env.set(&stands_in, "2");
+        let found = entries(&env.head);
+        assert_eq!((found.len(), found[0].as_str()), (5, "MINE=1"), "{found:?}");
+    }
+}
