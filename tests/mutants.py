@@ -161,7 +161,6 @@ MEANING = [
     ("arrays.rs", "the oldest saved list goes", "assigned().find(|(_, array)| newer(array) == deep)", "assigned().min_by_key(|(_, array)| { let _ = (&newer, deep); array.live_at.get() })", "c saved_lists"),
     ("arrays.rs", "the newest of ours is used first", "array.live_at.get() < oldest.live_at.get()", "array.live_at.get() > oldest.live_at.get()", "c bounded"),
     ("arrays.rs", "an array that does not fit is used", "if array.is_sound() && fits(array) {", "if { let _ = &fits; array.is_sound() } {", "unit store::tests::a_list_copied_with_one_thread_is_not_edited_under_readers"),
-    ("arrays.rs", "an unsound array is used", "if array.is_sound() && fits(array) {", "if fits(array) {", "- those that it is asked of are sound: an unsound one counts as an empty place before, and the lists that the program left are looked at only where there is no such place"),
     ("arrays.rs", "an array has room for one more", "let room = (len + 1).max(MIN_ROOM);", "let room = 1;", "unit store::tests::arrays_double_and_are_filled_to_the_last_slot"),
     ("arrays.rs", "arrays are not forgotten", "self.words().chain([&self.live]).for_each(|word| word.store(ptr::null_mut(), Ordering::Relaxed));", "", "c single_step:3"),
     # Adoption and plans.

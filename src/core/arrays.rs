@@ -168,6 +168,7 @@ impl Arrays {
         }
         // One of the lists that the program left goes: neither one of the last few, which may be saved inside of each other, nor, as long as
         // there are others, the oldest one, which a program keeps that saves it and assigns others over and over.
+        // (All are sound: one that is not leaves an empty place.)
         let assigned = || {
             let all = self.pool.iter().filter_map(|word| array_at(word).map(|array| (word, array)));
             all.filter(|&(_, array)| {
@@ -181,7 +182,7 @@ impl Arrays {
         self.used(place.ok_or(Stop::Memory(usize::MAX))?, strings, limit, len, fits)
     }
 
-    /// An array that was in use, if it is sound and the list in it leaves room; otherwise a new one in its place.
+    /// An array that was in use, a sound one, if the list in it leaves room; otherwise a new one in its place.
     #[inline(never)]
     fn used<'a>(
         &'a self,
@@ -191,7 +192,7 @@ impl Arrays {
         len: usize,
         fits: impl Fn(&Array) -> bool,
     ) -> Result<&'a Array, Stop> {
-        if array.is_sound() && fits(array) { Ok(array) } else { self.fresh(word, strings, limit, len) }
+        if fits(array) { Ok(array) } else { self.fresh(word, strings, limit, len) }
     }
 
     /// A new array, larger than every one that is too small for this list.

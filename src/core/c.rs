@@ -216,8 +216,9 @@ pub unsafe fn putenv(string: *mut c_char) -> c_int {
     // SAFETY: the caller's promise.
     result(match unsafe { bytes(string) } {
         None => Err(Error::InvalidName),
-        // SAFETY: the caller's promise, both.
+        // SAFETY: the caller's promise.
         Some(text) if !text.contains(&b'=') => unsafe { process::unset_c(string) },
+        // SAFETY: the caller's promise.
         Some(_) => unsafe { process::put(string) },
     })
 }
