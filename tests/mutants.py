@@ -160,7 +160,7 @@ MEANING = [
     ("arrays.rs", "saved lists are two deep", "let deep = DEEP.min", "let deep = (DEEP - 2).min", "unit store::tests::lists_saved_in_each_other_stay_whole_after_many_others"),
     ("arrays.rs", "the oldest saved list goes", "assigned().find(|(_, array)| newer(array) == deep)", "assigned().min_by_key(|(_, array)| { let _ = (&newer, deep); array.live_at.get() })", "c saved_lists"),
     ("arrays.rs", "the newest of ours is used first", "array.live_at.get() < oldest.live_at.get()", "array.live_at.get() > oldest.live_at.get()", "c bounded"),
-    ("arrays.rs", "an array that does not fit is used", "if array.is_sound() && fits(array) {", "if { let _ = &fits; array.is_sound() } {", "unit store::tests::a_list_copied_with_one_thread_is_not_edited_under_readers"),
+    ("arrays.rs", "an array that does not fit is used", "if fits(array) {", "if { let _ = &fits; true } {", "unit store::tests::a_list_copied_with_one_thread_is_not_edited_under_readers"),
     ("arrays.rs", "an array has room for one more", "let room = (len + 1).max(MIN_ROOM);", "let room = 1;", "unit store::tests::arrays_double_and_are_filled_to_the_last_slot"),
     ("arrays.rs", "arrays are not forgotten", "self.words().chain([&self.live]).for_each(|word| word.store(ptr::null_mut(), Ordering::Relaxed));", "", "c single_step:3"),
     # Adoption and plans.
