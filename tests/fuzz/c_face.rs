@@ -51,35 +51,25 @@ impl Model {
 /// # Safety
 /// - `environ` is null or a null-terminated list of strings, and nobody changes it.
 unsafe fn entries() -> Vec<Bytes> {
-    // SAFETY: the caller's promise.
-    unsafe { strings().into_iter().map(|string| CStr::from_ptr(string).to_bytes().to_vec()).collect() }
-}
-
-/// # Safety
-/// - as for [`entries`].
-unsafe fn strings() -> Vec<*mut c_char> {
     let mut found = Vec::new();
     // SAFETY: the caller's promise.
     unsafe {
         let mut at = environ;
         while !at.is_null() && !(*at).is_null() {
-            found.push(*at);
+            found.push(CStr::from_ptr(*at).to_bytes().to_vec());
             at = at.add(1);
         }
     }
     found
 }
 
-/// The values that the next change may uncover: where the program put an older head back, copies lie below the list, and go with that change.
-/// If it has meanwhile stored another value over one or the other, that which lies behind the copy is seen from then on.
-///
-/// # Safety
-/// - as for [`entries`].
-unsafe fn covered() -> Vec<Bytes> {
-    // SAFETY: the caller's promise.
-    let (strings, entries) = unsafe { (strings(), entries()) };
-    let has_copies = (1..strings.len()).any(|i| strings[..i].contains(&strings[i]));
-    if has_copies { entries } else { Vec::new() }
+/// What the program did to `environ` itself.
+#[derive(Default)]
+struct Program {
+    saved: *mut *mut c_char,
+    /// True from when it put an older head back until it assigns another list. Copies lie below the list then, which go with the next change. If it has
+    /// meanwhile stored another value over the one or the other, the entry behind the copy is seen from that change on.
+    put_back: bool,
 }
 
 /// Takes the input apart.
@@ -145,10 +135,10 @@ fn get(name: &CStr) -> Option<Bytes> {
 }
 
 /// One call or one deed of the program.
-fn step(input: &mut Input<'_>, saved: &mut *mut *mut c_char) {
+fn step(input: &mut Input<'_>, program: &mut Program) {
     let before = Model::read();
     // SAFETY: one thread.
-    let covered = unsafe { covered() };
+    let covered = if program.put_back { unsafe { entries() } } else { Vec::new() };
     let mut wanted = before.clone();
     // SAFETY: C strings, NULL where C allows it; one thread, so that the program may do to `environ` what it likes.
     unsafe {
@@ -210,14 +200,18 @@ fn step(input: &mut Input<'_>, saved: &mut *mut *mut c_char) {
                 let mut list: Vec<*mut c_char> = (0..count).map(|_| input.entry()).collect();
                 list.push(ptr::null_mut());
                 environ = list.leak().as_mut_ptr();
+                program.put_back = false;
                 wanted = Model::read();
             }
             12 => {
                 match input.byte() % 4 {
                     0 => environ = ptr::null_mut(),
                     1 if !entries().is_empty() => environ = environ.add(1),
-                    2 => *saved = environ,
-                    _ if !saved.is_null() => environ = *saved,
+                    2 => program.saved = environ,
+                    _ if !program.saved.is_null() => {
+                        environ = program.saved;
+                        program.put_back = true;
+                    }
                     _ => {}
                 }
                 wanted = Model::read();
@@ -260,10 +254,10 @@ fn step(input: &mut Input<'_>, saved: &mut *mut *mut c_char) {
 
 fuzz_target!(|data: &[u8]| {
     let mut input = Input(data);
-    let mut saved = ptr::null_mut();
+    let mut program = Program::default();
     // SAFETY: one thread.
     unsafe { environ = ptr::null_mut() };
     while !input.0.is_empty() {
-        step(&mut input, &mut saved);
+        step(&mut input, &mut program);
     }
 });
