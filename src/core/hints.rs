@@ -605,7 +605,7 @@ pub(crate) unsafe fn found_plainly<const OWN: bool>(
 /// What a writer finds before it takes the lock. Under the lock it counts only if no change was made since.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Look<'a> {
-    /// Null if it does not count, or not any more.
+    /// `None` if it does not count, or not any more.
     seen: Option<Seen<'a>>,
     pub(crate) found: Found,
 }
