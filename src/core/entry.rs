@@ -1,11 +1,11 @@
 //! The bytes of one entry, a NUL-terminated `NAME=VALUE`: match, compare, compose.
 //!
 //! # Invariants
-//! - E1: nothing here reads past an entry's NUL, but for words that hold a byte of the entry (`text`).
+//! - E1: nothing here reads past an entry's NUL, but for words that hold a byte of the entry (W1), and the byte behind an empty one (W3).
 //! - E2: an entry without `=`, or with nothing before it, has no name: it is carried along and never matched.
 
 use crate::sync::byte;
-use crate::text::{self, Keyed, Start};
+use crate::text::{self, Keyed};
 use core::ffi::c_char;
 
 /// The bytes of a name, whatever holds them.
@@ -103,7 +103,8 @@ pub(crate) unsafe fn value_in_fixed(entry: *const c_char, name: &[u8]) -> Option
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted<'a> {
     name: &'a [u8],
-    start: Start,
+    /// The first two bytes of an entry with it.
+    pub(crate) start: u16,
 }
 
 impl<'a> Wanted<'a> {
@@ -121,7 +122,7 @@ impl<'a> Wanted<'a> {
     #[inline(always)]
     pub(crate) unsafe fn of(name: &'a [u8]) -> Wanted<'a> {
         // SAFETY: the caller's promise: not empty.
-        Wanted { name, start: unsafe { Start::of(name) } }
+        Wanted { name, start: unsafe { text::start_of(name) } }
     }
 
     /// Where the value of `entry` starts if its name is the wanted one. Wait-free; reads the entry up to its first `=`, and whole words that
@@ -129,12 +130,22 @@ impl<'a> Wanted<'a> {
     ///
     /// # Safety
     /// - `entry` is a readable NUL-terminated string.
-    #[inline(always)]
+    #[inline(never)]
     pub(crate) unsafe fn value_in(self, entry: *const c_char) -> Option<*const c_char> {
+        // SAFETY: the caller's promise.
+        unsafe { self.value_here(entry) }
+    }
+
+    /// The same without a call: for readers.
+    ///
+    /// # Safety
+    /// - as there.
+    #[inline(always)]
+    pub(crate) unsafe fn value_here(self, entry: *const c_char) -> Option<*const c_char> {
         let at: *const u8 = entry.cast();
         // SAFETY: the caller's promise; a name, without NUL and `=`.
         unsafe {
-            let is_its = self.start.may_be_of(at) && text::is_name_of(at, self.name);
+            let is_its = text::starts(at, self.start) && text::is_name_of(at, self.name);
             is_its.then(|| entry.add(self.name.len() + 1))
         }
     }
@@ -255,6 +266,7 @@ mod tests {
         assert_eq!(value(c"A=1", "A"), Some(c"1"));
         assert_eq!(value(c"A=", "A"), Some(c""));
         assert_eq!(value(c"AB=1", "A"), None);
+        assert_eq!((value(c"AB=1", "CB"), value(c"ABC=1", "AXC")), (None, None));
         assert_eq!(value(c"A=1", "AB"), None);
         assert_eq!(value(c"A=B=C", "A"), Some(c"B=C"));
         assert_eq!(value(c"A=B=C", "A=B"), None);

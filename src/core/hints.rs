@@ -38,7 +38,7 @@ use crate::entry::{Key, Wanted, value_in_fixed};
 use crate::machine::{self, GROUP, Group, LANE, Lanes, Side};
 use crate::slot::{Head, Slot, Slots, slots};
 use crate::sync::{self, AtomicPtr, AtomicU16, AtomicUsize, Ordering};
-use crate::text::{HASH, Keyed, TAIL, hash_short};
+use crate::text::{HASH, Keyed, Short, TAIL};
 use core::cell::Cell;
 use core::ffi::c_char;
 use core::ops::Range;
@@ -121,8 +121,8 @@ impl Hints {
 
     /// Group number `first / GROUP`: `first` is a multiple of [`GROUP`], below `end`.
     #[inline(always)]
-    fn group(&self, first: usize) -> Group {
-        let Hints { shadows, tags, wider, .. } = *self;
+    fn group(&self, first: usize, wider: bool) -> Group {
+        let Hints { shadows, tags, .. } = *self;
         Group { slots: self.slots().cast(), shadows, tags, first, wider }
     }
 
@@ -158,18 +158,17 @@ impl Hints {
 
     /// The generation, or `None` while a change is going on or the hints are of no use.
     #[inline(always)]
-    fn generation(&self) -> Option<usize> {
+    pub(crate) fn generation(&self) -> Option<usize> {
         // Acquire [generation]: pairs with Release in `Change::drop`. Who sees a change ended sees what it changed.
         // mutant survives: the loads of the head and of each group acquire, too; so the argument need not rest on that
         let generation = self.generation.load(Ordering::Acquire);
         (generation % 2 == 0).then_some(generation)
     }
 
-    /// False if a plain scan is faster.
+    /// True if groups can be looked at in wider steps: see [`machine::has_wider`].
     #[inline(always)]
-    pub(crate) fn are_of_use(&self) -> bool {
-        // Relaxed: both ways are right.
-        self.generation.load(Ordering::Relaxed) % STEP != LOOSE
+    pub(crate) fn are_wider(&self) -> bool {
+        self.wider
     }
 
     /// True if no change began since the generation was `before`.
@@ -181,24 +180,33 @@ impl Hints {
     }
 
     /// The value of the first entry of that name in the list at `head`, or null. Wait-free: at most one pass with hints and
-    /// one plain scan.
+    /// one plain scan. `before` is the generation, `wider` is [`are_wider`](Self::are_wider), known to the compiler.
     ///
     /// # Safety
-    /// - `head` is that of a proper list; `name` is a name ([`Name::bytes`](crate::entry::Name::bytes)).
+    /// - `head` is that of a proper list, and not loaded since the generation was; `name` is a name
+    ///   ([`Name::bytes`](crate::entry::Name::bytes)).
     #[inline(always)]
-    pub(crate) unsafe fn find(&self, head: &Head, name: &[u8], keys: Keyed) -> *const c_char {
+    pub(crate) unsafe fn find(
+        &self,
+        head: &Head,
+        name: &[u8],
+        keys: Keyed,
+        before: usize,
+        wider: bool,
+    ) -> *const c_char {
         // What is rare is a call at the end, so that it costs the rest nothing.
         if name.len() > TAIL {
             // SAFETY: the caller's promise.
-            return unsafe { self.find_slowly(head, name, keys) };
+            return unsafe { self.find_slowly(head, name, keys, before) };
         }
-        // The generation first: a change between the two loads counts, too.
-        let (Some(before), Some(first)) = (self.generation(), self.index(head.load())) else {
+        let Some(first) = self.index(head.load()) else {
             // SAFETY: the caller's promise.
             return unsafe { scan(head, name) };
         };
-        // SAFETY: `first` is one of these slots; a name is not empty.
-        let mut search = unsafe { Search::new(self, first, hash_short(name, keys), Side::Reader) };
+        // SAFETY: a name is not empty.
+        let short = unsafe { Short::of(name) };
+        // SAFETY: `first` is one of these slots.
+        let mut search = unsafe { Search::new(self, first, short.hash(keys), Side::Reader, wider) };
         // SAFETY: no null slot was met yet.
         let Some(i) = (unsafe { search.next() }) else {
             // SAFETY: the caller's promise.
@@ -207,8 +215,8 @@ impl Hints {
         let entry = self.slot(i).load();
         if !entry.is_null() && self.is_fixed(i, entry) {
             // SAFETY: H1; which pointers are shadows does not change over time.
-            if let Some(value) = unsafe { value_in_fixed(entry, name) } {
-                return value;
+            if let Some(value) = unsafe { short.value_in(entry.cast()) } {
+                return value.cast();
             }
         }
         if entry.is_null() && self.is_still(before) {
@@ -223,12 +231,12 @@ impl Hints {
     /// # Safety
     /// - as there.
     #[inline(never)]
-    unsafe fn find_slowly(&self, head: &Head, name: &[u8], keys: Keyed) -> *const c_char {
+    unsafe fn find_slowly(&self, head: &Head, name: &[u8], keys: Keyed, before: usize) -> *const c_char {
         // SAFETY: the caller's promise.
         unsafe {
-            match (self.generation(), self.index(head.load())) {
-                (Some(before), Some(first)) => self.find_from(head, name, keys, first, before),
-                _ => scan(head, name),
+            match self.index(head.load()) {
+                Some(first) => self.find_from(head, name, keys, first, before),
+                None => scan(head, name),
             }
         }
     }
@@ -425,12 +433,12 @@ pub(crate) fn rest(hash: u32) -> u16 {
 /// The mask of these bits. Two more of a `u16` are left to who keeps them.
 pub(crate) const RESTS: u32 = !(!0 << REST);
 
-/// [`Head::scan`] for the cases in which the hints cannot tell.
+/// [`Head::scan`], or null: for the cases in which hints cannot tell.
 ///
 /// # Safety
 /// - as there; `name` is a name.
 #[inline(never)]
-unsafe fn scan(head: &Head, name: &[u8]) -> *const c_char {
+pub(crate) unsafe fn scan(head: &Head, name: &[u8]) -> *const c_char {
     // SAFETY: the caller's promise.
     unsafe { head.scan(Wanted::of(name)) }.unwrap_or(ptr::null())
 }
@@ -572,7 +580,7 @@ pub(crate) unsafe fn found_in(
     found: &mut Found,
 ) -> bool {
     // SAFETY: the caller's promise.
-    let search = unsafe { Search::new(hints, start, key.hash, side) };
+    let search = unsafe { Search::new(hints, start, key.hash, side, hints.wider) };
     let mut named = Named { search, key: *key, beyond: ptr::null(), end: ptr::null() };
     let is_done = found.fill(|| named.advance(), is_enough);
     found.end = named.end;
@@ -594,7 +602,7 @@ pub(crate) unsafe fn found_plainly<const OWN: bool>(
     let wanted = key.wanted();
     let next = || {
         // SAFETY: the caller's promise.
-        let (slot, entry) = slots.find(|&(_, entry)| unsafe { wanted.value_in(entry) }.is_some())?;
+        let (slot, entry) = unsafe { slots.next_named(wanted) }?;
         Some((Place { slot, entry }, is_fixed(slot, entry)))
     };
     let is_done = found.fill(next, is_enough);
@@ -654,6 +662,7 @@ impl Drop for Change<'_> {
 struct Search<'a> {
     hints: &'a Hints,
     side: Side,
+    wider: bool,
     tag: u16,
     group: usize,
     found: Lanes,
@@ -663,11 +672,11 @@ impl<'a> Search<'a> {
     /// # Safety
     /// - slot `first` is one of `hints`.
     #[inline(always)]
-    unsafe fn new(hints: &'a Hints, first: usize, hash: u32, side: Side) -> Search<'a> {
+    unsafe fn new(hints: &'a Hints, first: usize, hash: u32, side: Side, wider: bool) -> Search<'a> {
         let (group, tag) = (first - first % GROUP, tag(hash));
         // SAFETY: the invariant of `Hints`: whole groups.
-        let found = unsafe { machine::candidates(hints.group(group), first - group, tag, side) };
-        Search { hints, side, tag, group, found }
+        let found = unsafe { machine::candidates(hints.group(group, wider), first - group, tag, side) };
+        Search { hints, side, wider, tag, group, found }
     }
 
     /// The next candidate; `None` if there is no group left, as the program has written over the terminator.
@@ -681,8 +690,9 @@ impl<'a> Search<'a> {
             if self.group >= self.hints.end {
                 return None;
             }
+            let group = self.hints.group(self.group, self.wider);
             // SAFETY: H2, L1: a null slot is a candidate, and the search ends there: this group is one of the array's.
-            self.found = unsafe { machine::candidates(self.hints.group(self.group), 0, self.tag, self.side) };
+            self.found = unsafe { machine::candidates(group, 0, self.tag, self.side) };
         }
         let lane = self.found.trailing_zeros() as usize / LANE;
         // All bits up to this lane's, then out.
@@ -697,6 +707,6 @@ impl<'a> Search<'a> {
     #[inline(never)]
     unsafe fn start(hints: &'a Hints, first: usize, hash: u32, side: Side) -> Search<'a> {
         // SAFETY: the caller's promise.
-        unsafe { Search::new(hints, first, hash, side) }
+        unsafe { Search::new(hints, first, hash, side, hints.wider) }
     }
 }

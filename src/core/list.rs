@@ -164,11 +164,8 @@ impl<'a> Editor<'a> {
         if self.is_plain() {
             // SAFETY: as in `slots`.
             let mut slots = unsafe { own_slots(next) };
-            let wanted = key.wanted();
             // SAFETY: L2, L4.
-            return slots
-                .find(|&(_, entry)| unsafe { wanted.value_in(entry) }.is_some())
-                .map(|(slot, _)| slot);
+            return unsafe { slots.next_named(key.wanted()) }.map(|(slot, _)| slot);
         }
         // SAFETY: a slot was there, so another one follows; L2, L4.
         let mut named = unsafe { self.array.hints().named(self.index(next), key, Side::Writer) };

@@ -143,8 +143,24 @@ pub fn retained_bytes() -> usize {
 pub(crate) unsafe fn get_c(name: *const c_char) -> *mut c_char {
     // First: libc need not be there yet.
     let Some(head) = head() else { return ptr::null_mut() };
-    STORE.inherited.threads.notice();
     // SAFETY: the caller's promise; `environ` is a proper list, or the program broke it.
+    unsafe {
+        if !STORE.inherited.threads.is_settled() {
+            return get_c_and_notice(head, name);
+        }
+        STORE.find(head, CName::new(name)).cast_mut()
+    }
+}
+
+/// The same as long as calls have to be noticed.
+///
+/// # Safety
+/// - as there.
+#[cold]
+#[inline(never)]
+unsafe fn get_c_and_notice(head: &Head, name: *const c_char) -> *mut c_char {
+    STORE.inherited.threads.notice();
+    // SAFETY: the caller's promise.
     unsafe { STORE.find(head, CName::new(name)) }.cast_mut()
 }
 

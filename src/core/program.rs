@@ -162,10 +162,10 @@ fn still(head: &Head, list: *const Slot) -> Result<(), Stop> {
 ///
 /// # Safety
 /// - `first` is null or points into a proper list.
+#[inline(never)]
 pub(crate) unsafe fn find(first: *const Slot, key: Key<'_>) -> Option<(*const Slot, *mut c_char)> {
-    let wanted = key.wanted();
     // SAFETY: the caller's promise; L2, L4.
-    unsafe { slots(first).find(|&(_, entry)| wanted.value_in(entry).is_some()) }
+    unsafe { slots(first).next_named(key.wanted()) }
 }
 
 /// Removes all entries of that name from `from` on, each time moving what follows down by one.

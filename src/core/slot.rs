@@ -11,6 +11,7 @@
 
 use crate::entry::{Name, Wanted};
 use crate::error::Moved;
+use crate::machine;
 use crate::sync::{self, AtomicPtr, Ordering, const_new};
 use core::ffi::c_char;
 use core::ptr;
@@ -143,7 +144,7 @@ impl Head {
         self.0.store(list.cast_mut(), Ordering::Release);
     }
 
-    /// The value of the first entry named `name`, or `None`. MT-Safe, AS-Safe, wait-free: at most one load per slot between
+    /// The value of the first entry named `name`, or `None`. MT-Safe, AS-Safe, wait-free: at most two loads per slot between
     /// the head and the end of the array; no store.
     ///
     /// # Safety
@@ -161,7 +162,15 @@ impl Head {
     #[inline(always)]
     pub(crate) unsafe fn scan(&self, wanted: Wanted<'_>) -> Option<*const c_char> {
         // SAFETY: the caller's promise: a proper list, whose entries are strings that stay (L1, L2, L4).
-        unsafe { slots(self.load()).find_map(|(_, entry)| wanted.value_in(entry)) }
+        unsafe {
+            let mut slots = slots(self.load());
+            loop {
+                let (_, entry) = slots.next_like(wanted.start)?;
+                if let Some(value) = wanted.value_here(entry) {
+                    return Some(value);
+                }
+            }
+        }
     }
 }
 
@@ -190,6 +199,37 @@ pub(crate) struct Slots<const OWN: bool> {
 }
 
 impl<const OWN: bool> Slots<OWN> {
+    /// The next slot whose entry begins with these two bytes, or may, and that entry.
+    ///
+    /// # Safety
+    /// - entries are strings that stay (L2, L4).
+    #[inline(always)]
+    unsafe fn next_like(&mut self, start: u16) -> Option<(*const Slot, *mut c_char)> {
+        if self.at.is_null() {
+            return None;
+        }
+        // What is not passed over is loaded again, and may be another entry by then. So each slot counts as what one load of it gave.
+        // SAFETY: the invariant, the caller's promise; a slot is a pointer.
+        self.at = unsafe { machine::next_like(self.at.cast(), start) }.cast();
+        self.next()
+    }
+
+    /// The next slot with an entry of that name, and that entry.
+    ///
+    /// # Safety
+    /// - as for `next_like`.
+    #[inline(always)]
+    pub(crate) unsafe fn next_named(&mut self, wanted: Wanted<'_>) -> Option<(*const Slot, *mut c_char)> {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut named = self.next_like(wanted.start);
+            while named.is_some_and(|(_, entry)| wanted.value_in(entry).is_none()) {
+                named = self.next_like(wanted.start);
+            }
+            named
+        }
+    }
+
     /// The slot that comes next; once the iterator ended, the terminator.
     pub(crate) fn at(&self) -> *const Slot {
         self.at

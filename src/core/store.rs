@@ -176,22 +176,33 @@ impl Store {
         // SAFETY: the caller's promise: a proper list.
         unsafe {
             match hints {
-                Some(hints) if hints.are_of_use() => self.search(hints, head, name),
+                // The generation before the head: a change between the two loads counts, too.
+                Some(hints) => match hints.generation() {
+                    Some(before) if hints.are_wider() => self.search::<N, true>(hints, head, name, before),
+                    Some(before) => self.search::<N, false>(hints, head, name, before),
+                    None => scan(head, name),
+                },
                 None if hints::ENABLED && !self.inherited.is_done() => self.scan_and_count(head, name),
-                _ => scan(head, name),
+                None => scan(head, name),
             }
         }
     }
 
-    /// The same with hints.
+    /// The same with hints, whose generation was `before`.
     ///
     /// # Safety
-    /// - as for [`set`](Self::set).
+    /// - as for [`set`](Self::set); `head` was not loaded since.
     #[inline(never)]
-    unsafe fn search<N: Name>(&self, hints: &Hints, head: &Head, name: N) -> *const c_char {
+    unsafe fn search<N: Name, const WIDER: bool>(
+        &self,
+        hints: &Hints,
+        head: &Head,
+        name: N,
+        before: usize,
+    ) -> *const c_char {
         match name.bytes() {
             // SAFETY: as above; who made the hints knew the keys.
-            Some(name) => unsafe { hints.find(head, name, self.inherited.keys.known()) },
+            Some(name) => unsafe { hints.find(head, name, self.inherited.keys.known(), before, WIDER) },
             None => ptr::null(),
         }
     }
@@ -203,12 +214,14 @@ impl Store {
     #[inline(never)]
     unsafe fn scan_and_count<N: Name>(&self, head: &Head, name: N) -> *const c_char {
         let Some(wanted) = Wanted::new(&name) else { return ptr::null() };
-        let (first, mut count) = (head.load(), 0);
+        let first = head.load();
         // SAFETY: the caller's promise: a proper list, whose entries are strings that stay (L1, L2, L4).
-        let value = unsafe { slots(first) }.inspect(|_| count += 1).find_map(|(_, entry)| {
-            // SAFETY: as above.
-            unsafe { wanted.value_in(entry) }
-        });
+        let (slots, value) = unsafe {
+            let mut slots = slots(first);
+            let named = slots.next_named(wanted);
+            (slots, named.and_then(|(_, entry)| wanted.value_in(entry)))
+        };
+        let count = (slots.at().addr() - first.addr()) / size_of::<Slot>();
         // SAFETY: as above.
         unsafe { self.inherited.scanned(first, count) };
         value.unwrap_or(ptr::null())
@@ -665,7 +678,7 @@ impl Store {
 #[inline(never)]
 unsafe fn scan<N: Name>(head: &Head, name: N) -> *const c_char {
     // SAFETY: the caller's promise.
-    unsafe { head.get(name) }.unwrap_or(ptr::null())
+    name.bytes().map_or(ptr::null(), |name| unsafe { hints::scan(head, name) })
 }
 
 /// Why a change could not be made by [`Store::locked`].

@@ -157,14 +157,40 @@ pub(crate) unsafe fn hash_name(name: &[u8], keys: Keyed) -> u32 {
     hash_bits(unsafe { Words::of(name) }.hash(keys).wrapping_add(keys.hash_start(name)))
 }
 
-/// The same for a name of at most [`TAIL`] bytes.
-///
-/// # Safety
-/// - as there.
-#[inline(always)]
-pub(crate) unsafe fn hash_short(name: &[u8], keys: Keyed) -> u32 {
-    // SAFETY: the caller's promise.
-    hash_bits(unsafe { Words::of(name) }.hash(keys))
+/// A name of at most [`TAIL`] bytes, ready to be hashed and compared: its words are made once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Short {
+    words: Words,
+    len: usize,
+}
+
+impl Short {
+    /// # Safety
+    /// - the name is not empty, and has at most [`TAIL`] bytes.
+    #[inline(always)]
+    pub(crate) unsafe fn of(name: &[u8]) -> Short {
+        // SAFETY: the caller's promise.
+        Short { words: unsafe { Words::of(name) }, len: name.len() }
+    }
+
+    /// The same as [`hash_name`].
+    #[inline(always)]
+    pub(crate) fn hash(self, keys: Keyed) -> u32 {
+        hash_bits(self.words.hash(keys))
+    }
+
+    /// Where the value of `entry` starts if this is its name: as [`is_named`].
+    ///
+    /// # Safety
+    /// - as there; the name has no NUL and no `=` in it.
+    #[inline(always)]
+    pub(crate) unsafe fn value_in(self, entry: *const u8) -> Option<*const u8> {
+        // SAFETY: the caller's promise; as in `is_named`.
+        unsafe {
+            let is_its = Words::at(entry, self.len).are(self.words) && byte(entry.add(self.len)) == b'=';
+            is_its.then(|| entry.add(self.len + 1))
+        }
+    }
 }
 
 /// A name of up to 32 bytes, or the last 32 of a longer one, in words that overlap. Which words is a matter of the length alone, so that
@@ -262,70 +288,44 @@ unsafe fn plain(at: *const u8) -> u64 {
     u64::from_le(unsafe { at.cast::<u64>().read_unaligned() })
 }
 
-/// The first bytes of an entry that has a given name, as many as a word holds, the `=` included.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Start {
-    bytes: u64,
-    /// The bits of them that count.
-    mask: u64,
+/// The first two bytes of every entry with this name, the first one in the lower half.
+///
+/// # Safety
+/// - it is not empty.
+#[inline(always)]
+pub(crate) unsafe fn start_of(name: &[u8]) -> u16 {
+    // SAFETY: the caller's promise.
+    u16::from_le_bytes([unsafe { *name.get_unchecked(0) }, name.get(1).map_or(b'=', |&second| second)])
 }
 
-impl Start {
-    /// Of entries with that name.
-    ///
-    /// # Safety
-    /// - it is not empty.
-    #[inline(always)]
-    pub(crate) unsafe fn of(name: &[u8]) -> Start {
-        let len = name.len();
-        // SAFETY: the caller's promise; as many bytes.
-        unsafe {
-            if len >= SHORT {
-                return Start { bytes: plain(name.as_ptr()), mask: !0 };
-            }
-            let name = short(name.as_ptr(), len);
-            Start { bytes: name | u64::from(b'=') << (8 * len), mask: !0 >> (56 - 8 * len) }
-        }
-    }
-
-    /// False if `entry` begins otherwise. Most others are rejected by their first two bytes, nearly all of the rest by what is in one aligned
-    /// word with the first.
-    ///
-    /// # Safety
-    /// - `entry` is a readable NUL-terminated string.
-    #[inline(always)]
-    pub(crate) unsafe fn may_be_of(self, entry: *const u8) -> bool {
-        // SAFETY: the caller's promise; the second byte is looked at only if the first is not its NUL. W1: the word holds the first byte.
-        unsafe {
-            if byte(entry) != self.bytes as u8 || byte(entry.add(1)) != (self.bytes >> 8) as u8 {
-                return false;
-            }
-            if CHUNK < 8 {
-                return true;
-            }
-            // What comes before the entry in this word is shifted out.
-            let before = 8 * (entry.addr() & 7);
-            let word = machine::word(entry.map_addr(|addr| addr & !7));
-            (word ^ self.bytes << before) & self.mask << before == 0
-        }
-    }
+/// True if `entry` begins with these two bytes.
+///
+/// # Safety
+/// - it is a readable NUL-terminated string.
+#[inline(always)]
+pub(crate) unsafe fn starts(entry: *const u8, start: u16) -> bool {
+    // SAFETY: the caller's promise; the second byte is looked at only if the first is not its NUL.
+    unsafe { byte(entry) == start as u8 && byte(entry.add(1)) == (start >> 8) as u8 }
 }
 
-/// True if `name` is all that stands at `entry` before its first `=`.
+/// True if `name` is all that stands at `entry` before its first `=`; for an entry that [`starts`] so.
 ///
 /// # Safety
 /// - `name` is not empty, and has no NUL and no `=` in it; `entry` is a readable NUL-terminated string.
-#[inline(never)]
+#[inline(always)]
 pub(crate) unsafe fn is_name_of(entry: *const u8, name: &[u8]) -> bool {
-    let len = name.len();
+    let (at, len) = (name.as_ptr(), name.len());
+    // SAFETY: four bytes of the name, and as many before the end of the entry.
+    let are_alike = |i: usize| unsafe { machine::half_word(entry.add(i)) == machine::half_word(at.add(i)) };
     // SAFETY: the caller's promise; and if it has as many bytes before its end, these are readable, and so is the end.
     unsafe {
         length(entry) == len
             && byte(entry.add(len)) == b'='
-            && if len < SHORT {
-                short(entry, len) == short(name.as_ptr(), len)
-            } else {
-                starts_with(entry, name)
+            && match len {
+                // What is not known yet is the last byte at most.
+                ..4 => byte(entry.add(len - 1)) == byte(at.add(len - 1)),
+                4..SHORT => are_alike(0) && are_alike(len - 4),
+                _ => starts_with(entry, name),
             }
     }
 }
@@ -414,8 +414,14 @@ mod tests {
                 let words = of(name_there);
                 let is = |entry: &str| {
                     let entry = padded(entry.into());
-                    // SAFETY: padded as promised.
-                    unsafe { is_named(entry.as_ptr().add(skip), name_there) }
+                    let at = entry.as_ptr().wrapping_add(skip);
+                    // SAFETY: padded as promised; NUL-terminated, not empty.
+                    let (is, looked_at) = unsafe {
+                        let by_look = starts(at, start_of(name_there)) && is_name_of(at, name_there);
+                        (is_named(at, name_there), by_look)
+                    };
+                    assert_eq!(is, looked_at, "{entry}");
+                    is
                 };
                 assert!(is(&format!("{name}=")) && is(&format!("{name}=value")));
                 assert!(!is(&name) && !is(&format!("{name}X=")));

@@ -27,10 +27,16 @@ impl Threads {
     /// the process.
     #[inline(always)]
     pub(crate) fn notice(&self) {
-        // Relaxed, all of these: a thread finds what it did itself, or what happened before it was made.
-        if self.0.load(Ordering::Relaxed) != SETTLED {
+        if !self.is_settled() {
             self.ask();
         }
+    }
+
+    /// True if there is nothing to notice.
+    #[inline(always)]
+    pub(crate) fn is_settled(&self) -> bool {
+        // Relaxed, here and below: a thread finds what it did itself, or what happened before it was made.
+        self.0.load(Ordering::Relaxed) == SETTLED
     }
 
     #[cold]
@@ -38,7 +44,7 @@ impl Threads {
     fn ask(&self) {
         let this = sync::thread();
         let first = if sync::single_threaded().is_some() { SETTLED } else { this };
-        // Relaxed: as in `notice`.
+        // Relaxed: as in `is_settled`.
         match self.0.compare_exchange(0, first, Ordering::Relaxed, Ordering::Relaxed) {
             Err(other) if other != this => self.0.store(SETTLED, Ordering::Relaxed),
             _ => {}
@@ -47,7 +53,7 @@ impl Threads {
 
     /// True if the calling thread is the only one that the process ever had, as far as that can be known.
     pub(crate) fn is_alone(&self) -> bool {
-        // Relaxed: as in `notice`.
+        // Relaxed: as in `is_settled`.
         sync::single_threaded()
             .unwrap_or_else(|| self.0.load(Ordering::Relaxed) == sync::thread() && !sync::others())
     }

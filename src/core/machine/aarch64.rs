@@ -1,7 +1,9 @@
 //! 64-bit ARM: NEON, which every such processor has.
 
 use super::{Group, Lanes, Side};
+use crate::sync::AtomicPtr;
 use core::arch::asm;
+use core::ffi::c_char;
 
 pub(crate) const CHUNK: usize = 16;
 pub(crate) const BITS: usize = 4;
@@ -45,6 +47,29 @@ pub(crate) unsafe fn word(at: *const u8) -> u64 {
             options(readonly, nostack, preserves_flags, pure));
     }
     u64::from_le(word)
+}
+
+/// Four bytes: half a word.
+///
+/// # Safety
+/// - they are readable.
+#[inline(always)]
+pub(crate) unsafe fn half_word(at: *const u8) -> u32 {
+    let half: u32;
+    // SAFETY: the caller's promise.
+    unsafe {
+        asm!("ldr {half:w}, [{at}]", at = in(reg) at, half = lateout(reg) half,
+            options(readonly, nostack, preserves_flags, pure));
+    }
+    u32::from_le(half)
+}
+
+/// See [`super::next_like`]: none is passed over. (Two bytes of an empty entry may lie in two granules of a tagged memory.)
+///
+/// # Safety
+/// - as there.
+pub(crate) unsafe fn next_like(slot: *const AtomicPtr<c_char>, _: u16) -> *const AtomicPtr<c_char> {
+    slot
 }
 
 /// No.

@@ -8,6 +8,7 @@
 //! - W1: a load that may reach past the end of a string is aligned to its size (16 bytes at most). So it stays within the page,
 //!   within the granule of a tagged memory (MTE), and within what memcheck calls a partial load.
 //! - W2: other loads stay within what the caller promises.
+//! - W3: but two bytes are loaded of an entry that may be empty, unless the second one lies on another page. So did glibc up to 2.36.
 
 #[cfg(all(target_arch = "aarch64", not(any(loom, miri))))]
 mod aarch64;
@@ -28,12 +29,18 @@ use core::ffi::c_char;
 /// True if this processor can look at a group in fewer and wider steps than every one of its kind. Where libc does not know, the question takes
 /// 15 to 25 us for each of its two steps in a virtual machine, whose host answers it: only where it is worth that.
 pub(crate) use machine::has_wider;
-/// Eight bytes, as a number of which the first byte is the lowest digit.
-pub(crate) use machine::word;
+/// Passes over entries that begin otherwise: a slot from `slot` on, up to the first one that is null or whose entry begins with these two
+/// bytes. Each slot below that is loaded once, in order, before any load that follows this.
+///
+/// # Safety
+/// - `slot` points into a proper list (L1), whose entries are strings that stay (L2, L4).
+pub(crate) use machine::next_like;
 /// Bytes of a chunk; bits of the answer for each; the bits for those of a chunk's bytes that are NUL or `=`.
 pub(crate) use machine::{BITS, CHUNK, ends};
 /// Slots of a group; bits of a lane.
 pub(crate) use machine::{GROUP, LANE};
+/// Eight bytes, and four, as a number of which the first byte is the lowest digit.
+pub(crate) use machine::{half_word, word};
 
 /// One group: where slots, shadows and tags start, and the number of its first one.
 ///
@@ -132,6 +139,46 @@ mod tests {
         }
     }
 
+    /// Only entries that begin otherwise are passed over, wherever they lie: also where the memory ends behind an empty one.
+    #[test]
+    fn what_may_begin_so_is_not_passed_over() {
+        const PAGE: usize = 4096;
+        let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        // SAFETY: a fresh mapping; nothing behind its first page can be read from now on.
+        let page: *mut u8 = unsafe {
+            let at = libc::mmap(ptr::null_mut(), 2 * PAGE, access, kind, -1, 0);
+            assert_ne!(at, libc::MAP_FAILED);
+            assert_eq!(libc::mprotect(at.byte_add(PAGE), PAGE, libc::PROT_NONE), 0);
+            at.cast()
+        };
+        let entries: &[&[u8]] = &[b"\0", b"A\0", b"AB\0", b"A=\0", b"BA=1\0", b"AB=1\0", b"ABC=1\0", b"=A\0"];
+        for text in entries {
+            for at in [0, 1, 100, PAGE - text.len()] {
+                // SAFETY: within the page.
+                let entry = unsafe {
+                    let entry = page.add(at);
+                    entry.copy_from_nonoverlapping(text.as_ptr(), text.len());
+                    entry.cast::<c_char>()
+                };
+                let slots = [entry, entry, ptr::null_mut()].map(AtomicPtr::new);
+                for start in [*b"AB", *b"A=", *b"BA", *b"XY"] {
+                    // SAFETY: a list that ends in null.
+                    let next = unsafe { next_like(slots.as_ptr(), u16::from_le_bytes(start)) };
+                    // SAFETY: as above.
+                    assert_eq!(unsafe { portable::next_like(slots.as_ptr(), 0) }, slots.as_ptr());
+                    let passed = (next.addr() - slots.as_ptr().addr()) / size_of::<AtomicPtr<c_char>>();
+                    let begins_so = text.starts_with(&start);
+                    // None of two alike, or both, and never the terminator; at the ends of a page, as it likes.
+                    assert!(passed == 0 || (!begins_so && passed == 2), "{text:?} at {at}: {passed}");
+                    let is_inside = at != 0 && at != PAGE - 1;
+                    assert!(cfg!(not(target_arch = "x86_64")) || !is_inside || begins_so || passed == 2);
+                }
+            }
+        }
+        // SAFETY: mapped above.
+        assert_eq!(unsafe { libc::munmap(page.cast(), 2 * PAGE) }, 0);
+    }
+
     /// Words and ends of chunks, byte by byte.
     #[test]
     fn every_form_reads_the_same_bytes() {
@@ -141,6 +188,7 @@ mod tests {
             // SAFETY: 24 bytes follow.
             unsafe {
                 assert_eq!(word(at), portable::word(at));
+                assert_eq!(half_word(at), portable::half_word(at));
                 let chunk = at.map_addr(|addr| addr.next_multiple_of(CHUNK));
                 let by_byte = |lane: usize| portable::ends(chunk.add(lane)) != 0;
                 let ends: u64 = ends(chunk).into();

@@ -27,6 +27,23 @@ pub(crate) unsafe fn word(at: *const u8) -> u64 {
     u64::from_le_bytes(core::array::from_fn(|i| unsafe { byte(at.add(i)) }))
 }
 
+/// Four bytes: half a word.
+///
+/// # Safety
+/// - they are readable.
+pub(crate) unsafe fn half_word(at: *const u8) -> u32 {
+    // SAFETY: the caller's promise.
+    u32::from_le_bytes(core::array::from_fn(|i| unsafe { byte(at.add(i)) }))
+}
+
+/// See [`super::next_like`]: none is passed over.
+///
+/// # Safety
+/// - as there.
+pub(crate) unsafe fn next_like(slot: *const AtomicPtr<c_char>, _: u16) -> *const AtomicPtr<c_char> {
+    slot
+}
+
 /// No.
 pub(crate) fn has_wider(_: bool) -> bool {
     false

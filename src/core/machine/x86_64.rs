@@ -1,9 +1,11 @@
 //! x86-64: SSE2, which every such processor has, or AVX2. Loads are not reordered here.
 
 use super::{Group, Lanes, Side};
+use crate::sync::AtomicPtr;
 use crate::system;
 use core::arch::asm;
 use core::arch::x86_64::{__cpuid_count, __m128i, _mm_set1_epi8, _mm_set1_epi16, _mm_setzero_si128};
+use core::ffi::c_char;
 
 pub(crate) const CHUNK: usize = 16;
 pub(crate) const BITS: usize = 1;
@@ -48,6 +50,52 @@ pub(crate) unsafe fn word(at: *const u8) -> u64 {
             options(readonly, nostack, preserves_flags, pure));
     }
     word
+}
+
+/// Four bytes: half a word.
+///
+/// # Safety
+/// - they are readable.
+#[inline(always)]
+pub(crate) unsafe fn half_word(at: *const u8) -> u32 {
+    let half: u32;
+    // SAFETY: the caller's promise.
+    unsafe {
+        asm!("mov {half:e}, [{at}]", at = in(reg) at, half = lateout(reg) half,
+            options(readonly, nostack, preserves_flags, pure));
+    }
+    half
+}
+
+/// See [`super::next_like`]. Aligned: at some places in a cache line such a loop takes twice as long.
+///
+/// # Safety
+/// - as there.
+#[inline(always)]
+pub(crate) unsafe fn next_like(slot: *const AtomicPtr<c_char>, start: u16) -> *const AtomicPtr<c_char> {
+    let mut at = slot;
+    // SAFETY: loads slots up to the terminator at most (L1), and two bytes of each entry (L2), unless the second one may lie on another page (W3).
+    unsafe {
+        asm!(
+            "jmp 3f",
+            ".p2align 5",
+            "2:",
+            "add {at}, 8",
+            "3:",
+            "mov {entry}, [{at}]",
+            // Null, or the first or the last byte of a page.
+            "lea {next:e}, [{entry} + 1]",
+            "test {next:e}, 0xffe",
+            "jz 4f",
+            "cmp word ptr [{entry}], {start:x}",
+            "jne 2b",
+            "4:",
+            at = inout(reg) at, start = in(reg) start, entry = out(reg) _, next = out(reg) _,
+            // Not `readonly`: no other access may be moved across.
+            options(nostack),
+        );
+    }
+    at
 }
 
 /// See [`super::candidates`]; the `below` lowest slots do not count. This machine does not reorder loads.
