@@ -462,7 +462,7 @@ def orderings():
             comment = comment_above(lines, line)
             excuse = re.search(r"mutant survives: (.*)", comment)
             claimed = re.search(r"Without (?:it|them) loom ((?:`\w+`(?:, | and )?)+) fails?", comment)
-            kind = "batch" if file == "batch.rs" else "loom"
+            kind = "batch" if file in ("batch.rs", "batches.rs") else "loom"
             tests = [f"{kind} {name}" for name in re.findall(r"`(\w+)`", claimed[1])] if claimed else []
             excuse = excuse[1] if excuse else EXCUSED.get((file, m[1]))
             text = source[: m.start()] + "Ordering::Relaxed" + source[m.end() :]
