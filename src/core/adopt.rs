@@ -22,6 +22,7 @@ use crate::inherited::Inherited;
 use crate::keep::Strings;
 use crate::list::{Editor, Moves};
 use crate::plan::{Plan, Scratch};
+use crate::same::{Same, Touched};
 use crate::slot::{Head, Slot, slots};
 use crate::sync;
 use crate::text::Keyed;
@@ -37,6 +38,7 @@ pub(crate) struct Means<'a> {
     pub(crate) strings: &'a Strings,
     pub(crate) arrays: &'a Arrays,
     pub(crate) scratch: &'a Scratch,
+    pub(crate) touched: &'a Touched,
 }
 
 impl<'a> Means<'a> {
@@ -64,7 +66,7 @@ impl<'a> Means<'a> {
         first: *const Slot,
         array: Option<&Array>,
         more: usize,
-        same: Option<Same<'_>>,
+        same: Option<&Same<'_>>,
     ) -> Result<Plan<'a>, Stop> {
         let keys = self.inherited.keys.get();
         // SAFETY: the caller's promise.
@@ -73,7 +75,7 @@ impl<'a> Means<'a> {
         let mut plan = self.scratch.plan(self.strings, room.ok_or(Stop::Memory(usize::MAX))?, keys)?;
         // SAFETY: as above.
         let list = unsafe { slots(first) };
-        let differs = |slot| same.is_none_or(|same| !same.holds(same.from_end - same.from.index(slot)));
+        let differs = |slot| same.zip(array).is_none_or(|(same, array)| !same.holds(array.index(slot)));
         // Not more than were counted: the program's list may be growing.
         let list = list.filter(|&(slot, _)| differs(slot)).take(len);
         let ours = |slot: *const Slot| {
@@ -192,11 +194,13 @@ impl<'a> Means<'a> {
         let len = array.index(end) - array.index(first);
         let mut next = self.next(len, moves, false)?;
         let edited = !is_written(next, moves);
-        let same = if edited { Same::between(array, first, len, next) } else { None };
+        let keys = self.inherited.keys.get();
+        let same = if edited { Same::between(array, first, len, next, self.touched, keys) } else { None };
+        array.left_at.set(self.touched.made());
         if edited && same.is_none() {
             next = self.next(len, moves, true)?;
         }
-        if same.is_some_and(|same| same.is_all) {
+        if same.as_ref().is_some_and(|same| same.is_all) {
             // SAFETY: the lock is held; the head does not point into `next`, which is not the live one.
             let list = unsafe { Editor::private(head, next, moves) };
             list.tidy(4 * FEW);
@@ -204,8 +208,8 @@ impl<'a> Means<'a> {
             return Ok(list);
         }
         // SAFETY: the caller's promise.
-        let plan = unsafe { self.collect_but(first, Some(array), 0, same) }?;
-        self.fill(head, next, &plan, same, moves, adding)
+        let plan = unsafe { self.collect_but(first, Some(array), 0, same.as_ref()) }?;
+        self.fill(head, next, &plan, same.as_ref(), moves, adding)
     }
 
     /// An array for a list of `len` entries and one more. With `exact`, the program may have cut the list that is in it.
@@ -248,7 +252,7 @@ impl<'a> Means<'a> {
         head: &'a Head,
         array: &'a Array,
         plan: &Plan<'_>,
-        same: Option<Same<'_>>,
+        same: Option<&Same<'_>>,
         moves: Moves,
         adding: bool,
     ) -> Result<Editor<'a>, Stop> {
@@ -357,60 +361,13 @@ impl<'a> Known<'a> {
     }
 }
 
-/// A list that moves on, and the one in the array that it moves to, laid end to end: there they mostly hold the same, slot by slot.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Same<'a> {
-    from: &'a Array,
-    to: &'a Array,
-    /// Where the two end, and how many entries both have before that.
-    from_end: usize,
-    to_end: usize,
-    common: usize,
-    /// Entries of the list that the other one does not hold at their place.
-    different: usize,
-    /// True if that one holds nothing else.
-    is_all: bool,
-}
-
-impl<'a> Same<'a> {
-    /// Compares the list of `len` entries at `first` in `from` with the one in `to`. `None` if a name may be there twice (nothing is known of what
-    /// the program stored), or the program cut the other list.
-    fn between(from: &'a Array, first: *const Slot, len: usize, to: &'a Array) -> Option<Same<'a>> {
-        let (first, start, to_end) = (from.index(first), to.index(to.first.get()), to.end());
-        let (from_end, len_there) = (first + len, to_end - start);
-        let common = len_there.min(len);
-        let (mut fixed, mut same) = (0, 0);
-        for i in 1..=common {
-            let (is_fixed, agrees) = from.agrees(from_end - i, to, to_end - i);
-            fixed += usize::from(is_fixed);
-            same += usize::from(agrees);
-        }
-        let is_all = same == len && len == len_there;
-        let known = || {
-            // (Of an empty list the edit leaves what is there.)
-            let once = len > 0 && !from.may_repeat.get() && !to.may_repeat.get();
-            let stays = |i| from.is_noted(i);
-            let is_whole = || (start..to_end).all(|j| !to.slot(j).own().is_null());
-            once && fixed == common && (first..from_end - common).all(stays) && is_whole()
-        };
-        let different = len - same;
-        (is_all || known()).then_some(Same { from, to, from_end, to_end, common, different, is_all })
-    }
-
-    /// True if both lists hold the same entry so many slots before their ends, and know the same of it.
-    fn holds(&self, i: usize) -> bool {
-        let known = || self.from.agrees(self.from_end - i, self.to, self.to_end - i);
-        (1..=self.common).contains(&i) && known() == (true, true)
-    }
-}
-
 /// Changes of an array, up to which an edit cares for readers of every kind in it, as beside them: each may look at what lies below the list.
 const FEW: usize = 64;
 
 /// Makes the list in an array the planned one. Readers may still be in it: ordinary moves only, and as few as can be. What both have stays in its
 /// slot, so that even a reader that does not go upwards finds it there, however late it is.
 /// With `adding`, a slot is kept for the addition that follows, if there is one.
-fn edit(list: &mut Editor<'_>, plan: &Plan<'_>, same: Option<Same<'_>>, adding: bool) -> Result<(), Stop> {
+fn edit(list: &mut Editor<'_>, plan: &Plan<'_>, same: Option<&Same<'_>>, adding: bool) -> Result<(), Stop> {
     if plan.len() == 0 && same.is_none() {
         list.abandon(); // the moves need an entry
         return Ok(());
@@ -419,7 +376,7 @@ fn edit(list: &mut Editor<'_>, plan: &Plan<'_>, same: Option<Same<'_>>, adding: 
     // What both have. What the program itself stored there has no note, and counts as not in the plan.
     let mut going = 0;
     for (slot, entry) in list.slots() {
-        if same.is_some_and(|same| same.holds(same.to_end - list.index(slot))) {
+        if same.is_some_and(|same| same.held(list.index(slot))) {
             continue;
         }
         let noted = list.noted(slot, entry);

@@ -40,6 +40,8 @@ pub(crate) struct Array {
     pub(crate) assigned_away: Cell<bool>,
     /// When it was live last: larger is later. 0: never.
     pub(crate) live_at: Cell<usize>,
+    /// How many changes had been made when its list moved on last: see `same`.
+    pub(crate) left_at: Cell<usize>,
     /// Where the list in this array starts, as far as we moved it.
     pub(crate) first: Cell<*const Slot>,
     /// Slots that hold an entry which is fixed, and one which is not, but for what the program stored.
@@ -176,6 +178,7 @@ impl Array {
                 ours,
                 assigned_away: Cell::new(false),
                 live_at: Cell::new(0),
+                left_at: Cell::new(0),
                 first: Cell::new(last),
                 held: Cell::new([0; 2]),
                 may_repeat: Cell::new(!ours),

@@ -16,7 +16,7 @@
 //! | 6 | `array` | one allocation: header, slots, notes |
 //! | 7 | `list` | the moves of writers: the algorithm |
 //! | 8 | `keep`, `arrays` | memory that is never given back, interned strings; the arrays used in turn |
-//! | 9 | `inherited`, `plan`, `adopt` | the kernel's list; what a list is to be; bringing it into an array, linear |
+//! | 9 | `inherited`, `plan`, `same`, `adopt` | the kernel's list; what a list is to be; what two arrays have in common; bringing a list into an array, linear |
 //! | 9 | `program`, `batches` | changes in a list of the program's own; how many batches have begun |
 //! | 10 | `store`, `batch` | set, put, unset, clear; several changes published at once |
 //! | 11 | `process`, `c` | the one store of the process, bound to `environ`, and fork; the six C functions and `interpose!` |
@@ -63,6 +63,8 @@ mod plan;
 pub mod process;
 #[cfg(any(loom, target_os = "linux"))]
 mod program;
+#[cfg(any(loom, target_os = "linux"))]
+mod same;
 mod slot;
 #[cfg(any(loom, target_os = "linux"))]
 mod store;

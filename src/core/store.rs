@@ -31,6 +31,7 @@ use crate::list::{Editor, Moves};
 use crate::lock::Lock;
 use crate::plan::Scratch;
 use crate::program::{self, Program, Text};
+use crate::same::Touched;
 use crate::slot::{Head, Slot, slots};
 use crate::sync::{self, AtomicUsize, Ordering, const_new};
 use crate::text::Keyed;
@@ -50,6 +51,7 @@ pub struct Store {
     pub(crate) strings: Strings,
     pub(crate) arrays: Arrays,
     scratch: Scratch,
+    touched: Touched,
     program: Program,
     /// The thread that is making a change, or 0. Still that in a child that was forked in the middle of one.
     busy: AtomicUsize,
@@ -106,6 +108,7 @@ macro_rules! new_store {
             strings: Strings::new(),
             arrays: Arrays::new(),
             scratch: Scratch::new(),
+            touched: Touched::new(),
             program: Program::new(),
             batch: Batches::new(),
             busy: AtomicUsize::new(0),
@@ -148,8 +151,8 @@ impl Store {
 
     /// What lists are brought into arrays with.
     pub(crate) fn means(&self) -> Means<'_> {
-        let Store { inherited, strings, arrays, scratch, .. } = self;
-        Means { inherited, strings, arrays, scratch }
+        let Store { inherited, strings, arrays, scratch, touched, .. } = self;
+        Means { inherited, strings, arrays, scratch, touched }
     }
 
     /// The value of the first entry named `name`, as [`Head::get`] finds it, but faster. MT-Safe, AS-Safe, wait-free: at most one
@@ -401,6 +404,7 @@ impl Store {
                     }
                 }
             };
+            self.touches(list, &key);
             remove_all(list, &key, keys, list.found(&key, &mut look))?;
             self.ended(list)
         });
@@ -648,6 +652,7 @@ impl Store {
         fixed: bool,
         found: &mut Found,
     ) -> Result<(), Stop> {
+        self.touches(list, key);
         let hint = Hint { hash: key.hash, fixed };
         if list.is_cluttered() {
             *list = self.move_on(head, list, found.end, false)?;
@@ -663,6 +668,13 @@ impl Store {
             }
         }
         self.ended(list)
+    }
+
+    /// The variable of that name is about to be changed.
+    fn touches(&self, list: &Editor<'_>, key: &Key<'_>) {
+        if list.moves() == Moves::Beside {
+            self.touched.note(key.hash);
+        }
     }
 
     /// A change counts if the list is still the environment.

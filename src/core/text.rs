@@ -132,9 +132,15 @@ impl Keyed {
         self.hash(name.split_at(name.len() - TAIL).0)
     }
 
+    /// A number of which nobody can tell that of another one. (Squared, so that sums of these tell more than sums of numbers.)
+    #[inline(always)]
+    pub(crate) fn mix(self, number: usize) -> u64 {
+        self.fold(number as u64, (number as u64).rotate_left(32))
+    }
+
     /// A hash of something without a name, such as an address.
     pub(crate) fn hash_number(self, number: usize) -> u32 {
-        hash_bits(self.fold(number as u64, 0))
+        hash_bits(self.mix(number))
     }
 }
 

@@ -11,6 +11,7 @@ use std::string::{String, ToString};
 use std::vec;
 use std::vec::Vec;
 
+mod common;
 mod parked;
 mod rare;
 
