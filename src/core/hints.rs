@@ -254,14 +254,27 @@ impl Hints {
         i: usize,
         before: usize,
     ) -> *const c_char {
-        // SAFETY: the caller's promise: a name, and a slot of the list.
-        match unsafe { self.named(i, Key::of_name(name, keys), Side::Reader) }.next() {
-            // SAFETY: an entry of that name: its value follows.
-            Some(place) => unsafe { place.entry.add(name.len() + 1) },
-            None if self.is_still(before) => ptr::null(),
-            // SAFETY: the caller's promise.
-            None => unsafe { scan(head, name) },
+        // SAFETY: the caller's promise: a name, and one of these slots.
+        let (wanted, mut search) = unsafe {
+            let hash = Key::of_name(name, keys).hash;
+            (Wanted::of(name), Search::new(self, i, hash, Side::Reader, self.wider))
+        };
+        // SAFETY: no null slot was met yet.
+        while let Some(i) = unsafe { search.next() } {
+            let entry = self.slot(i).load();
+            if entry.is_null() {
+                if self.is_still(before) {
+                    return ptr::null();
+                }
+                break;
+            }
+            // SAFETY: L2, L4: an entry of the list.
+            if let Some(value) = unsafe { wanted.value_here(entry) } {
+                return value;
+            }
         }
+        // SAFETY: the caller's promise.
+        unsafe { scan(head, name) }
     }
 
     /// True if slot `i` is known to hold `entry`, a fixed one, all of which can be compared at once (H1).
