@@ -116,3 +116,35 @@ fn what_the_program_stored_over_a_stand_in_stays() {
         assert_eq!((found.len(), found[0].as_str()), (5, "MINE=1"), "{found:?}");
     }
 }
+
+/// The same over what the first entry left when it filled a gap: it comes before the one of its name that the list has.
+#[test]
+fn what_the_program_stored_over_a_left_copy_comes_first() {
+    let env = Env::of(&[]);
+    ["E", "D", "C", "B", "A"].iter().for_each(|name| env.set(name, "1"));
+    let start = env.head.load();
+    assert_eq!(entries(&env.head)[0], "A=1");
+    env.unset("D").unwrap(); // A fills its gap
+    assert_eq!(entries_at(start)[0], "A=1");
+    // SAFETY: a list of ours.
+    unsafe { env.head.assign(start) };
+    store_at(&env.head, 0, Some(c"C=mine"));
+    env.set("NEW", "1");
+    assert_eq!(env.get("C").as_deref(), Some("mine"));
+}
+
+/// A change was broken off once, and the list was copied then: from there on lists of the program's are changed in place again.
+#[test]
+fn a_list_that_was_copied_is_not_broken_any_more() {
+    let env = Env::alone(&[c"A=1", c"B=1"]);
+    env.set("C", "1");
+    // As a child does that was forked in the middle of a change. Relaxed: one thread.
+    env.store.arrays.forget();
+    env.store.broken.store(1, Ordering::Relaxed);
+    env.set("D", "1");
+    let mine = foreign(&[c"A=1", c"B=1"]);
+    // SAFETY: a proper list that is never freed.
+    unsafe { env.head.assign(mine) };
+    env.unset("A").unwrap();
+    assert_eq!((env.head.load(), entries_at(mine)), (mine, vec!["B=1".to_string()]));
+}
