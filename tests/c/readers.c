@@ -342,6 +342,7 @@ static void beside_all_writers(const char *name) {
             for (int threads = 0; threads < 2; threads++) {
                 pid_t child = fork();
                 if (child == 0) {
+                    limit_cpu(CPU_SECONDS + (rlim_t)reads_from_arguments() / 500); /* as each is told how much to do */
                     have_a_second_thread();
                     (threads ? read_beside : read_in_turns)(&readers[i], &writers[k]);
                     _exit(0);

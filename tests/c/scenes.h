@@ -27,6 +27,12 @@ static char **kernels_list;    /* as `main` got it */
 
 static inline int with_library(void) { return strcmp(mode, "library") == 0; }
 
+/* Whoever needs more processor time than that hangs. A scene may give itself more. */
+static inline void limit_cpu(rlim_t seconds) {
+    struct rlimit limit = {seconds, RLIM_INFINITY};
+    CHECK(setrlimit(RLIMIT_CPU, &limit) == 0);
+}
+
 /* The entry that "@" stands for. */
 static inline int brings_library(const char *entry) {
     return strncmp(entry, "LD_PRELOAD=", 11) == 0 || strncmp(entry, "NO_PRELOAD=", 11) == 0;
@@ -200,8 +206,7 @@ static inline int run_scenes(int argc, char **argv, char **envp, const struct sc
         pid_t child = fork();
         CHECK(child >= 0);
         if (child == 0) {
-            struct rlimit limit = {CPU_SECONDS, CPU_SECONDS + 1};
-            CHECK(setrlimit(RLIMIT_CPU, &limit) == 0);
+            limit_cpu(CPU_SECONDS);
             start_scene(&scenes[i], argv + 2);
         }
         int status;
