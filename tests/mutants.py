@@ -178,6 +178,7 @@ MEANING = [
     ("same.rs", "the other list may have been cut", ".all(stays) && is_whole()", ".all(stays) && { let _ = is_whole; true }", "c by_hand"),
     ("same.rs", "the other list may hold more", "let is_all = different == 0 && len == len_there;", "let is_all = different == 0;", "unit store::tests::random_operations_do_what_they_do_to_a_table"),
     ("same.rs", "what is below the list may be the same", "(1..=most).contains(&i) && self.from", "let _ = most;\n        self.from", "unit store::tests::random_operations_do_what_they_do_to_a_table"),
+    ("list.rs", "a name that a cut hid is there once", "self.array.noted_last(self.index(end)).is_some() {\n                    self.array.may_repeat", "false {\n                    self.array.may_repeat", "unit store::tests::common::a_name_that_a_cut_hid_keeps_its_new_value"),
     ("same.rs", "the sums of others are not compared", "let same = (ours, sum_here) == (theirs, sum);", "let same = { let _ = (sum_here, theirs, sum); true };", "unit store::tests::common::a_change_that_was_not_noted_is_not_in_common"),
     ("same.rs", "a sum over all is taken for that of others", "u64::from(is_other).wrapping_neg()", "u64::MAX", "unit store::tests::common::lists_in_another_order_have_most_in_common"),
     ("same.rs", "a string of the program's may be in common", "known &= array.is_noted(i);", "known &= true;", "unit store::tests::common::lists_with_a_string_of_the_programs_have_nothing_in_common"),

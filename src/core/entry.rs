@@ -1,7 +1,8 @@
 //! The bytes of one entry, a NUL-terminated `NAME=VALUE`: match, compare, compose.
 //!
 //! # Invariants
-//! - E1: nothing here reads past an entry's NUL, but for words that hold a byte of the entry (W1), and the byte behind an empty one (W3).
+//! - E1: nothing here reads past an entry's NUL, but for words that hold a byte of the entry (W1), the byte behind an
+//!   empty one (W3), and what may be read behind a fixed one (H1).
 //! - E2: an entry without `=`, or with nothing before it, has no name: it is carried along and never matched.
 
 use crate::sync::byte;

@@ -242,7 +242,13 @@ impl<'a> Editor<'a> {
         match self.moves {
             _ if !self.array.is_ours() => Ok(false),
             Moves::Alone => Ok(self.append(entry, hint, end)),
-            Moves::Beside | Moves::Apart => self.add_below(entry, hint),
+            Moves::Beside | Moves::Apart => {
+                // The program has cut the list there, by a null over an entry of ours. When it puts that back, a name may be there twice.
+                if self.array.holds(end) && self.array.noted_last(self.index(end)).is_some() {
+                    self.array.may_repeat.set(true);
+                }
+                self.add_below(entry, hint)
+            }
         }
     }
 

@@ -84,3 +84,40 @@ fn lists_with_a_string_of_the_programs_have_nothing_in_common() {
     }
     assert!(same(&env).is_none());
 }
+
+/// The program cuts the list, a variable behind the cut is set, and then the list is made whole again: there are two entries of that name, neither
+/// of which the program stored. The first one counts, wherever the list moves on to.
+#[test]
+fn a_name_that_a_cut_hid_keeps_its_new_value() {
+    let mut state: u64 = 20_261_126;
+    let mut below = |end: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % end
+    };
+    for round in 0..if cfg!(miri) { 2 } else { 1_200 } {
+        let many = 20 + below(100);
+        let env = Env::of(&[]);
+        (0..many).for_each(|i| env.set(&format!("VAR_{i}"), "1"));
+        for _ in 0..100 {
+            let name = format!("VAR_{}", below(many));
+            env.unset(&name).unwrap();
+            env.set(&name, "1");
+        }
+        let cut = 1 + below(many - 1);
+        // SAFETY: a slot of the list.
+        let slot: &Slot = unsafe { &*env.head.load().add(cut) };
+        let (entry, hidden) = (slot.own(), entries(&env.head)[cut].strip_suffix("=1").unwrap().to_string());
+        slot.store(ptr::null_mut());
+        env.set(&hidden, "2");
+        slot.store(entry);
+        for _ in 0..60 {
+            let name = format!("VAR_{}", below(many));
+            match env.get(&name) {
+                _ if name == hidden => {}
+                Some(_) => env.unset(&name).unwrap(),
+                None => env.set(&name, "1"),
+            }
+            assert_eq!(env.get(&hidden).as_deref(), Some("2"), "round {round}, cut at {cut}");
+        }
+    }
+}
