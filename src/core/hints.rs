@@ -257,7 +257,7 @@ impl Hints {
         // SAFETY: the caller's promise: a name, and one of these slots.
         let (wanted, mut search) = unsafe {
             let hash = Key::of_name(name, keys).hash;
-            (Wanted::of(name), Search::new(self, i, hash, Side::Reader, self.wider))
+            (Wanted::of(name), Search::start(self, i, hash, Side::Reader))
         };
         // SAFETY: no null slot was met yet.
         while let Some(i) = unsafe { search.next() } {
