@@ -8,6 +8,7 @@ titles() {
         echo
     done | sort -u | sed "s#$PWD##"
 }
+: >log # there before anybody looks into it
 /usr/bin/gunicorn --chdir "$1" -e ADDED=1 -n name --workers 1 --graceful-timeout 1 -b "unix:$PWD/s" app:application >log 2>&1 &
 pid=$!
 booted() { # COUNT: so many workers were started

@@ -16,6 +16,7 @@ spawned() { # COUNT: so often the last worker was started, or it is dead
     done
 }
 export UNSET=unset
+: >log # there before anybody looks into it
 uwsgi --plugin python3 --master --processes 2 --auto-procname --http-socket "$PWD/s" --env ADDED=1 --unenv UNSET --chdir "$1" \
     --module app --die-on-term >log 2>&1 &
 pid=$!
