@@ -215,8 +215,8 @@ impl Hints {
         let entry = self.slot(i).load();
         if !entry.is_null() && self.is_fixed(i, entry) {
             // SAFETY: H1; which pointers are shadows does not change over time.
-            if let Some(value) = unsafe { short.value_in(entry.cast()) } {
-                return value.cast();
+            if unsafe { short.is_at(entry.cast()) } {
+                return entry.wrapping_add(name.len() + 1);
             }
         }
         if entry.is_null() && self.is_still(before) {
@@ -322,13 +322,13 @@ impl Hints {
         Some(is_done)
     }
 
-    /// The places from slot `start` on whose entry has that name, up to the end of the list.
+    /// The places from slot `start` on whose entry has that name, up to the end of the list. Under the update lock.
     ///
     /// # Safety
     /// - slot `start` is one of a proper list.
-    pub(crate) unsafe fn named<'a>(&'a self, start: usize, key: Key<'a>, side: Side) -> Named<'a> {
+    pub(crate) unsafe fn named<'a>(&'a self, start: usize, key: Key<'a>) -> Named<'a> {
         // SAFETY: the caller's promise.
-        let search = unsafe { Search::start(self, start, key.hash, side) };
+        let search = unsafe { Search::start(self, start, key.hash, Side::Writer) };
         Named { search, key, beyond: ptr::null(), end: ptr::null() }
     }
 
@@ -615,7 +615,7 @@ pub(crate) unsafe fn found_plainly<const OWN: bool>(
     let wanted = key.wanted();
     let next = || {
         // SAFETY: the caller's promise.
-        let (slot, entry) = unsafe { slots.next_named(wanted) }?;
+        let (slot, entry, _) = unsafe { slots.next_named(wanted) }?;
         Some((Place { slot, entry }, is_fixed(slot, entry)))
     };
     let is_done = found.fill(next, is_enough);

@@ -165,10 +165,10 @@ impl<'a> Editor<'a> {
             // SAFETY: as in `slots`.
             let mut slots = unsafe { own_slots(next) };
             // SAFETY: L2, L4.
-            return unsafe { slots.next_named(key.wanted()) }.map(|(slot, _)| slot);
+            return unsafe { slots.next_named(key.wanted()) }.map(|(slot, ..)| slot);
         }
         // SAFETY: a slot was there, so another one follows; L2, L4.
-        let mut named = unsafe { self.array.hints().named(self.index(next), key, Side::Writer) };
+        let mut named = unsafe { self.array.hints().named(self.index(next), key) };
         named.next().map(|place| place.slot)
     }
 

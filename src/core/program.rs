@@ -165,7 +165,7 @@ fn still(head: &Head, list: *const Slot) -> Result<(), Stop> {
 #[inline(never)]
 pub(crate) unsafe fn find(first: *const Slot, key: Key<'_>) -> Option<(*const Slot, *mut c_char)> {
     // SAFETY: the caller's promise; L2, L4.
-    unsafe { slots(first).next_named(key.wanted()) }
+    unsafe { slots(first).next_named(key.wanted()) }.map(|(slot, entry, _)| (slot, entry))
 }
 
 /// Removes all entries of that name from `from` on, each time moving what follows down by one.

@@ -82,22 +82,13 @@ impl Names {
 /// A list that moves on, and the one in the array that it moves to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Same<'a> {
-    from: &'a Array,
-    to: &'a Array,
-    common: Common,
+    lists: Lists<'a>,
+    /// Which entries both hold: those of all other names than these; or, without such, those that are as many slots before the ends of the two.
+    but: Option<Names>,
     /// Entries of the list that the other one does not hold, or that may be other ones.
     pub(crate) different: usize,
     /// True if that one holds nothing else, and all of these.
     pub(crate) is_all: bool,
-}
-
-/// Which entries both hold.
-#[derive(Clone, Copy, Debug)]
-enum Common {
-    /// Those that are as many slots before the ends of the two, up to so many.
-    Places { from_end: usize, to_end: usize, most: usize },
-    /// Those of all other names than these.
-    But(Names),
 }
 
 impl<'a> Same<'a> {
@@ -119,28 +110,23 @@ impl<'a> Same<'a> {
 
     /// True if the other list holds the entry in slot `i` of the list that moves on, and the same is known of it.
     pub(crate) fn holds(&self, i: usize) -> bool {
-        match &self.common {
-            &Common::Places { from_end, .. } => self.agrees(from_end.wrapping_sub(i)),
-            Common::But(names) => !names.has(self.from.hints().noted_hash(i)),
+        match &self.but {
+            Some(names) => !names.has(self.lists.from.hints().noted_hash(i)),
+            None => self.lists.agree(self.lists.from_end.wrapping_sub(i)),
         }
     }
 
     /// True if the list that moves on holds the entry in slot `j` of the other list, and the same is known of it.
     pub(crate) fn held(&self, j: usize) -> bool {
-        match &self.common {
-            &Common::Places { to_end, .. } => self.agrees(to_end.wrapping_sub(j)),
-            Common::But(names) => !names.has(self.to.hints().noted_hash(j)),
+        match &self.but {
+            Some(names) => !names.has(self.lists.to.hints().noted_hash(j)),
+            None => self.lists.agree(self.lists.to_end.wrapping_sub(j)),
         }
-    }
-
-    /// True if both lists hold the same entry so many slots before their ends.
-    fn agrees(&self, i: usize) -> bool {
-        let Common::Places { from_end, to_end, most } = self.common else { return false };
-        (1..=most).contains(&i) && self.from.agrees(from_end - i, self.to, to_end - i) == (true, true)
     }
 }
 
 /// Two lists, each from a slot of its array up to one.
+#[derive(Clone, Copy, Debug)]
 struct Lists<'a> {
     from: &'a Array,
     first: usize,
@@ -151,10 +137,22 @@ struct Lists<'a> {
 }
 
 impl<'a> Lists<'a> {
+    /// The lengths of both.
+    fn lens(&self) -> (usize, usize) {
+        (self.from_end - self.first, self.to_end - self.start)
+    }
+
+    /// True if both hold the same entry so many slots before their ends, and the same is known of it.
+    fn agree(&self, i: usize) -> bool {
+        let (len, len_there) = self.lens();
+        let common = 1..=len.min(len_there);
+        common.contains(&i) && self.from.agrees(self.from_end - i, self.to, self.to_end - i) == (true, true)
+    }
+
     /// `None` if they differ in more than `few` places, or nothing is known.
     fn by_place(&self, few: usize) -> Option<Same<'a>> {
         let &Lists { from, first, from_end, to, start, to_end } = self;
-        let (len, len_there) = (from_end - first, to_end - start);
+        let (len, len_there) = self.lens();
         let most = len_there.min(len);
         let (mut fixed, mut different) = (0, len - most);
         for i in 1..=most {
@@ -171,19 +169,17 @@ impl<'a> Lists<'a> {
             let is_whole = || (start..to_end).all(|j| !to.slot(j).own().is_null());
             self.are_single() && fixed == most && (first..from_end - most).all(stays) && is_whole()
         };
-        let common = Common::Places { from_end, to_end, most };
-        (is_all || known()).then_some(Same { from, to, common, different, is_all })
+        (is_all || known()).then_some(Same { lists: *self, but: None, different, is_all })
     }
 
     /// `None` if they differ in the entries of other names than those that were touched, or nothing is known.
     fn by_name(&self, touched: &Touched, keys: Keyed) -> Option<Same<'a>> {
-        let &Lists { from, first, from_end, to, start, to_end } = self;
-        let names = touched.since(to.left_at.get()).filter(|_| self.are_single())?;
-        let (theirs, sum) = sum_of_others(to, start..to_end, &names, keys)?;
-        let (ours, sum_here) = sum_of_others(from, first..from_end, &names, keys)?;
+        let names = touched.since(self.to.left_at.get()).filter(|_| self.are_single())?;
+        let (theirs, sum) = sum_of_others(self.to, self.start..self.to_end, &names, keys)?;
+        let (ours, sum_here) = sum_of_others(self.from, self.first..self.from_end, &names, keys)?;
         let same = (ours, sum_here) == (theirs, sum);
-        let different = from_end - first - ours;
-        same.then_some(Same { from, to, common: Common::But(names), different, is_all: false })
+        let different = self.lens().0 - ours;
+        same.then_some(Same { lists: *self, but: Some(names), different, is_all: false })
     }
 
     /// True if no name is in one of them twice. (Of an empty list an edit leaves what is there.)

@@ -162,15 +162,8 @@ impl Head {
     #[inline(always)]
     pub(crate) unsafe fn scan(&self, wanted: Wanted<'_>) -> Option<*const c_char> {
         // SAFETY: the caller's promise: a proper list, whose entries are strings that stay (L1, L2, L4).
-        unsafe {
-            let mut slots = slots(self.load());
-            loop {
-                let (_, entry) = slots.next_like(wanted.start)?;
-                if let Some(value) = wanted.value_here(entry) {
-                    return Some(value);
-                }
-            }
-        }
+        let named = unsafe { slots(self.load()).next_by(wanted.start, |entry| wanted.value_here(entry)) };
+        named.map(|(_, _, value)| value)
     }
 }
 
@@ -199,35 +192,39 @@ pub(crate) struct Slots<const OWN: bool> {
 }
 
 impl<const OWN: bool> Slots<OWN> {
-    /// The next slot whose entry begins with these two bytes, or may, and that entry.
+    /// The next slot with an entry of that name, that entry, and where its value starts.
     ///
     /// # Safety
     /// - entries are strings that stay (L2, L4).
     #[inline(always)]
-    unsafe fn next_like(&mut self, start: u16) -> Option<(*const Slot, *mut c_char)> {
-        if self.at.is_null() {
-            return None;
-        }
-        // What is not passed over is loaded again, and may be another entry by then. So each slot counts as what one load of it gave.
-        // SAFETY: the invariant, the caller's promise; a slot is a pointer.
-        self.at = unsafe { machine::next_like(self.at.cast(), start) }.cast();
-        self.next()
+    pub(crate) unsafe fn next_named(
+        &mut self,
+        wanted: Wanted<'_>,
+    ) -> Option<(*const Slot, *mut c_char, *const c_char)> {
+        // SAFETY: the caller's promise.
+        unsafe { self.next_by(wanted.start, |entry| wanted.value_in(entry)) }
     }
 
-    /// The next slot with an entry of that name, and that entry.
+    /// The same for a name whose entries begin with these two bytes, and `value_in` tells of one that it is such, and where its value starts.
     ///
     /// # Safety
-    /// - as for `next_like`.
+    /// - as there.
     #[inline(always)]
-    pub(crate) unsafe fn next_named(&mut self, wanted: Wanted<'_>) -> Option<(*const Slot, *mut c_char)> {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let mut named = self.next_like(wanted.start);
-            while named.is_some_and(|(_, entry)| wanted.value_in(entry).is_none()) {
-                named = self.next_like(wanted.start);
+    unsafe fn next_by(
+        &mut self,
+        start: u16,
+        value_in: impl Fn(*const c_char) -> Option<*const c_char>,
+    ) -> Option<(*const Slot, *mut c_char, *const c_char)> {
+        while !self.at.is_null() {
+            // What is not passed over is loaded again, and may be another entry by then. So each slot counts as what one load of it gave.
+            // SAFETY: the invariant, the caller's promise; a slot is a pointer.
+            self.at = unsafe { machine::next_like(self.at.cast(), start) }.cast();
+            let (slot, entry) = self.next()?;
+            if let Some(value) = value_in(entry) {
+                return Some((slot, entry, value));
             }
-            named
         }
+        None
     }
 
     /// The slot that comes next; once the iterator ended, the terminator.

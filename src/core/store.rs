@@ -222,7 +222,7 @@ impl Store {
         let (slots, value) = unsafe {
             let mut slots = slots(first);
             let named = slots.next_named(wanted);
-            (slots, named.and_then(|(_, entry)| wanted.value_in(entry)))
+            (slots, named.map(|(_, _, value)| value))
         };
         let count = (slots.at().addr() - first.addr()) / size_of::<Slot>();
         // SAFETY: as above.

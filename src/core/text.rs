@@ -163,7 +163,7 @@ pub(crate) unsafe fn hash_name(name: &[u8], keys: Keyed) -> u32 {
     hash_bits(unsafe { Words::of(name) }.hash(keys).wrapping_add(keys.hash_start(name)))
 }
 
-/// A name of at most [`TAIL`] bytes, ready to be hashed and compared: its words are made once.
+/// A name of at most [`TAIL`] bytes, or the last ones of a longer one, ready to be hashed and compared: its words are made once.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Short {
     words: Words,
@@ -172,30 +172,28 @@ pub(crate) struct Short {
 
 impl Short {
     /// # Safety
-    /// - the name is not empty, and has at most [`TAIL`] bytes.
+    /// - the name is not empty.
     #[inline(always)]
     pub(crate) unsafe fn of(name: &[u8]) -> Short {
         // SAFETY: the caller's promise.
         Short { words: unsafe { Words::of(name) }, len: name.len() }
     }
 
-    /// The same as [`hash_name`].
+    /// The same as [`hash_name`], for a name of at most [`TAIL`] bytes.
     #[inline(always)]
     pub(crate) fn hash(self, keys: Keyed) -> u32 {
         hash_bits(self.words.hash(keys))
     }
 
-    /// Where the value of `entry` starts if this is its name: as [`is_named`].
+    /// True if the words of this name stand at `entry` in their places, and `=` follows: as [`is_named`].
     ///
     /// # Safety
-    /// - as there; the name has no NUL and no `=` in it.
+    /// - as there; what comes before the words is the same, and the name has no NUL and no `=` in it.
     #[inline(always)]
-    pub(crate) unsafe fn value_in(self, entry: *const u8) -> Option<*const u8> {
-        // SAFETY: the caller's promise; as in `is_named`.
-        unsafe {
-            let is_its = Words::at(entry, self.len).are(self.words) && byte(entry.add(self.len)) == b'=';
-            is_its.then(|| entry.add(self.len + 1))
-        }
+    pub(crate) unsafe fn is_at(self, entry: *const u8) -> bool {
+        // SAFETY: the caller's promise: the first `=` or NUL of the entry is not before the words; so these, and the byte behind them if they
+        // are the same, are within BEYOND of that.
+        unsafe { Words::at(entry, self.len).are(self.words) && byte(entry.add(self.len)) == b'=' }
     }
 }
 
@@ -344,12 +342,10 @@ pub(crate) unsafe fn is_name_of(entry: *const u8, name: &[u8]) -> bool {
 #[inline(always)]
 pub(crate) unsafe fn is_named(entry: *const u8, name: &[u8]) -> bool {
     let len = name.len();
-    // SAFETY: what comes before the words is compared first. If it is the same, the first `=` or NUL of the entry is not in it; so the
-    // words, and the byte behind them if they are the same, are within BEYOND of that.
+    // SAFETY: what comes before the words is compared first. If it is the same, the first `=` or NUL of the entry is not in it.
     unsafe {
         (len <= TAIL || starts_with(entry, name.split_at_unchecked(len - TAIL).0))
-            && Words::at(entry, len).are(Words::of(name))
-            && byte(entry.add(len)) == b'='
+            && Short::of(name).is_at(entry)
     }
 }
 
