@@ -175,7 +175,7 @@ MEANING = [
     ("same.rs", "names may be twice in what is the same", "self.are_single() && fixed == most", "fixed == most", "unit store::tests::an_empty_list_moves_on_to_an_array_that_was_full"),
     ("same.rs", "what the program stored may be the same", "self.are_single() && fixed == most &&", "self.are_single() && { let _ = fixed; true } &&", "unit store::tests::random_operations_do_what_they_do_to_a_table"),
     ("same.rs", "what is beyond the common part needs no note", ".all(stays) && is_whole()", ".all(|_| { let _ = stays; true }) && is_whole()", "unit store::tests::a_name_that_the_program_stored_again_is_there_once_when_the_list_moves_on"),
-    ("same.rs", "the other list may have been cut", ".all(stays) && is_whole()", ".all(stays) && { let _ = is_whole; true }", "c by_hand"),
+    ("same.rs", "the other list may have been cut", ".all(stays) && is_whole()", ".all(stays) && { let _ = is_whole; true }", "unit store::tests::common::a_list_that_the_program_cut_has_nothing_in_common"),
     ("same.rs", "the other list may hold more", "let is_all = different == 0 && len == len_there;", "let is_all = different == 0;", "unit store::tests::random_operations_do_what_they_do_to_a_table"),
     ("same.rs", "what is below the list may be the same", "common.contains(&i) && self.from", "let _ = common;\n        self.from", "unit store::tests::random_operations_do_what_they_do_to_a_table"),
     ("list.rs", "a name that a cut hid is there once", "self.array.noted_last(self.index(end)).is_some() {\n                    self.array.may_repeat", "false {\n                    self.array.may_repeat", "unit store::tests::common::a_name_that_a_cut_hid_keeps_its_new_value"),

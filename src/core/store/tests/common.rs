@@ -85,6 +85,16 @@ fn lists_with_a_string_of_the_programs_have_nothing_in_common() {
     assert!(same(&env).is_none());
 }
 
+/// It kept a pointer into the array, and nobody knows what it does with the rest.
+#[test]
+fn a_list_that_the_program_cut_has_nothing_in_common() {
+    let env = toggled();
+    let (_, to, _) = arrays(&env);
+    assert!(same(&env).is_some());
+    to.slot(to.index(to.first.get()) + MANY / 2).store(ptr::null_mut());
+    assert!(same(&env).is_none());
+}
+
 /// The program cuts the list, a variable behind the cut is set, and then the list is made whole again: there are two entries of that name, neither
 /// of which the program stored. The first one counts, wherever the list moves on to.
 #[test]
