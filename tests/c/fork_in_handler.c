@@ -87,12 +87,12 @@ static char *own[NAMES + BYSTANDERS + 8];
 /* An array of the program's with all that is set: the next change has to adopt it. */
 static void assign_own_list(void) {
     int n = 0;
-    handler_value_expected = 0; /* this list does not have it, if a handler comes in between */
     for (char **slot = environ; *slot && n < (int)(sizeof own / sizeof *own) - 1; slot++)
         if (**slot != 'H')
             own[n++] = *slot;
     own[n] = NULL;
     environ = own;
+    handler_value_expected = 0; /* this list does not have it, if a handler came in between and returned in a child */
 }
 
 static void round_of_changes(void) {
