@@ -35,7 +35,7 @@
 //! | `[generation]` | `Change::drop` | `Hints::generation` | all slots, shadows and tags of the change |
 
 use crate::entry::{Key, Wanted, value_in_fixed};
-use crate::machine::{self, GROUP, Group, LANE, Lanes, Side};
+use crate::machine::{self, Groups, LANE, Lanes, SPAN, Side};
 use crate::slot::{Head, Slot, Slots, slots};
 use crate::sync::{self, AtomicPtr, AtomicU16, AtomicUsize, Ordering};
 use crate::text::{HASH, Keyed, Short, TAIL};
@@ -119,11 +119,10 @@ impl Hints {
         self.slots.as_ptr()
     }
 
-    /// Group number `first / GROUP`: `first` is a multiple of [`GROUP`], below `end`.
     #[inline(always)]
-    fn group(&self, first: usize, wider: bool) -> Group {
-        let Hints { shadows, tags, .. } = *self;
-        Group { slots: self.slots().cast(), shadows, tags, first, wider }
+    fn groups(&self, wider: bool) -> Groups {
+        let Hints { shadows, tags, end, .. } = *self;
+        Groups { slots: self.slots().cast(), shadows, tags, end, wider }
     }
 
     #[inline(always)]
@@ -671,14 +670,15 @@ impl Drop for Change<'_> {
     }
 }
 
-/// The candidates of one group after the other. Invariant: `group` is a group of `hints`.
+/// The candidates of one stretch of slots after the other.
 struct Search<'a> {
     hints: &'a Hints,
     side: Side,
     wider: bool,
     tag: u16,
-    group: usize,
     found: Lanes,
+    /// Where the next stretch begins.
+    next: usize,
 }
 
 impl<'a> Search<'a> {
@@ -686,31 +686,30 @@ impl<'a> Search<'a> {
     /// - slot `first` is one of `hints`.
     #[inline(always)]
     unsafe fn new(hints: &'a Hints, first: usize, hash: u32, side: Side, wider: bool) -> Search<'a> {
-        let (group, tag) = (first - first % GROUP, tag(hash));
+        let tag = tag(hash);
         // SAFETY: the invariant of `Hints`: whole groups.
-        let found = unsafe { machine::candidates(hints.group(group, wider), first - group, tag, side) };
-        Search { hints, side, wider, tag, group, found }
+        let (found, next) = unsafe { machine::candidates(hints.groups(wider), first, tag, side) };
+        Search { hints, side, wider, tag, found, next }
     }
 
-    /// The next candidate; `None` if there is no group left, as the program has written over the terminator.
+    /// The next candidate; `None` if there is no slot left, as the program has written over the terminator.
     ///
     /// # Safety
     /// - no slot that this returned was null.
     #[inline(always)]
     unsafe fn next(&mut self) -> Option<usize> {
         while self.found == 0 {
-            self.group += GROUP;
-            if self.group >= self.hints.end {
+            if self.next >= self.hints.end {
                 return None;
             }
-            let group = self.hints.group(self.group, self.wider);
-            // SAFETY: H2, L1: a null slot is a candidate, and the search ends there: this group is one of the array's.
-            self.found = unsafe { machine::candidates(group, 0, self.tag, self.side) };
+            let groups = self.hints.groups(self.wider);
+            // SAFETY: below the end.
+            (self.found, self.next) = unsafe { machine::candidates(groups, self.next, self.tag, self.side) };
         }
         let lane = self.found.trailing_zeros() as usize / LANE;
         // All bits up to this lane's, then out.
-        self.found &= (!0 << LANE) << (lane * LANE);
-        Some(self.group + lane)
+        self.found &= (!0 << (LANE - 1) << 1) << (lane * LANE);
+        Some(self.next + lane - SPAN)
     }
 
     /// [`new`](Self::new) for who has the time to call it: it is long.

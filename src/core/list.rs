@@ -553,9 +553,9 @@ impl<'a> Editor<'a> {
         let _change = self.array.change();
         let array = self.array;
         let free = array.capacity() - 1 - len;
-        // In the second half of a group, if there is as much room: short lists are looked at in one step then.
-        let halves = (free / 4).next_multiple_of(GROUP) + GROUP / 2;
-        let below = if halves <= free / 2 { halves } else { free / 4 };
+        // From the start of a group on, if there is as much room: then few of them need be looked at.
+        let whole = (free / 4).next_multiple_of(GROUP);
+        let below = if whole <= free / 2 { whole } else { free / 4 };
         let first = if self.moves == Moves::Alone { below } else { free };
         let (mut end, mut held) = (first, [0; 2]);
         for (entry, hint) in list {

@@ -1,6 +1,6 @@
 //! 64-bit ARM: NEON, which every such processor has.
 
-use super::{Group, Lanes, Side};
+use super::{Groups, Lanes, Side};
 use crate::sync::AtomicPtr;
 use core::arch::asm;
 use core::ffi::c_char;
@@ -77,12 +77,12 @@ pub(crate) fn has_wider(_: bool) -> bool {
     false
 }
 
-/// See [`super::candidates`].
+/// See [`super::candidates`]: one group.
 ///
 /// # Safety
-/// - as there.
+/// - as there; `first` is a multiple of [`GROUP`].
 #[inline(always)]
-pub(crate) unsafe fn candidates(group: Group, _: usize, tag: u16, _: Side) -> Lanes {
+pub(crate) unsafe fn candidates(groups: Groups, first: usize, tag: u16, _: Side) -> (Lanes, usize) {
     const { assert!(GROUP == 16) };
     let other: u64;
     // SAFETY: loads sixteen slots, shadows and tags, all of which the caller says exist. The barrier at the end orders these
@@ -122,9 +122,9 @@ pub(crate) unsafe fn candidates(group: Group, _: usize, tag: u16, _: Side) -> La
             "shrn {a:v}.8b, {a:v}.8h, #4",
             "fmov {other}, {a:d}",
             "dmb ishld",
-            slots = in(reg) group.slots.add(group.first),
-            shadows = in(reg) group.shadows.add(group.first),
-            tags = in(reg) group.tags.add(group.first),
+            slots = in(reg) groups.slots.add(first),
+            shadows = in(reg) groups.shadows.add(first),
+            tags = in(reg) groups.tags.add(first),
             wanted = in(reg) u32::from(tag),
             a = out(vreg) _, b = out(vreg) _, c = out(vreg) _, d = out(vreg) _, e = out(vreg) _, f = out(vreg) _,
             other = lateout(reg) other,
@@ -132,5 +132,5 @@ pub(crate) unsafe fn candidates(group: Group, _: usize, tag: u16, _: Side) -> La
             options(nostack, preserves_flags),
         );
     }
-    !other
+    (!other, first + GROUP)
 }

@@ -42,15 +42,16 @@ pub(crate) use machine::{GROUP, LANE};
 /// Eight bytes, and four, as a number of which the first byte is the lowest digit.
 pub(crate) use machine::{half_word, word};
 
-/// One group: where slots, shadows and tags start, and the number of its first one.
+/// Where slots, shadows and tags start, and how many of each there are.
 ///
-/// Invariant: from there on [`GROUP`] of each are readable; those shadows and tags are aligned to 16 bytes.
+/// Invariant: so many are readable, whole groups of [`GROUP`]; shadows and tags are aligned to 16 bytes.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Group {
+pub(crate) struct Groups {
     pub(crate) slots: *const AtomicPtr<c_char>,
     pub(crate) shadows: *const AtomicPtr<c_char>,
     pub(crate) tags: *const AtomicU16,
-    pub(crate) first: usize,
+    #[cfg_attr(any(loom, miri, not(target_arch = "x86_64")), allow(dead_code))]
+    pub(crate) end: usize,
     /// See [`has_wider`]: it was asked, and said yes.
     #[cfg_attr(any(loom, miri, not(target_arch = "x86_64")), allow(dead_code))]
     pub(crate) wider: bool,
@@ -65,27 +66,32 @@ pub(crate) enum Side {
     Writer,
 }
 
-/// Lanes of one group, [`LANE`] bits each; a lane with any bit set is in.
+/// Lanes of a stretch of slots, [`LANE`] bits each, the last slot's highest; a lane with any bit set is in.
 pub(crate) type Lanes = u64;
+/// Lanes at most.
+pub(crate) const SPAN: usize = u64::BITS as usize / LANE;
 
-/// The slots of a group, but for the `below` lowest ones, that may hold an entry with this tag: those that do not equal their shadow, and
-/// those with this tag. [`Lanes`] of them, in ascending order. Every load of the group is done before any load that follows this.
+/// The slots from `from` on that may hold an entry with this tag: those that do not equal their shadow, and those with this tag. Looks at a
+/// stretch of whole groups, as many as have lanes, but at none behind one whose last slot is null (as is often so behind the terminator). Also
+/// returns where the next stretch begins. Every load of the stretch is done before any load that follows this.
 ///
 /// # Safety
-/// - the invariant of [`Group`]; `below` is less than [`GROUP`].
+/// - the invariant of [`Groups`]; `from` is below their end.
 #[inline(always)]
-pub(crate) unsafe fn candidates(group: Group, below: usize, tag: u16, side: Side) -> Lanes {
+pub(crate) unsafe fn candidates(groups: Groups, from: usize, tag: u16, side: Side) -> (Lanes, usize) {
     // SAFETY: the caller's promise.
-    unsafe { machine::candidates(group, below, tag, side) & (!0 << (below * LANE)) }
+    let (lanes, next) = unsafe { machine::candidates(groups, from - from % GROUP, tag, side) };
+    (lanes & (!0 << ((from + SPAN - next) * LANE)), next)
 }
 
 #[cfg(all(test, not(any(loom, miri)), any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod tests {
     use super::*;
+    use crate::sync::Ordering;
     use core::ptr;
     use std::vec::Vec;
 
-    /// The forms that this machine has, and the one that every machine has, on random groups: few different pointers and tags, so that all
+    /// The forms that this machine has, and the one that every machine has, on random slots: few different pointers and tags, so that all
     /// combinations are met; slots at every place in a cache line.
     #[test]
     fn every_form_finds_the_same_candidates() {
@@ -94,47 +100,51 @@ mod tests {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             (state >> 33) as usize % end
         };
+        const SLOTS: usize = 6 * GROUP;
+        const { assert!(GROUP == portable::GROUP) };
         #[repr(align(64))]
-        struct Tags([AtomicU16; GROUP]);
+        struct Tags([AtomicU16; SLOTS]);
         #[repr(align(64))]
-        struct Pointers([AtomicPtr<c_char>; 2 * GROUP]);
+        struct Pointers([AtomicPtr<c_char>; SLOTS + 8]);
         let pointer = |i: usize| ptr::without_provenance_mut::<c_char>(i << 32 | i);
         for _ in 0..20_000 {
             let start = below(8);
-            let slots = Pointers(core::array::from_fn(|_| AtomicPtr::new(pointer(below(3)))));
+            // Sometimes few nulls, so that stretches of every length are met.
+            let kinds = 3 + below(9);
+            let slots = Pointers(core::array::from_fn(|_| AtomicPtr::new(pointer(below(kinds)))));
             let shadows = Pointers(core::array::from_fn(|_| AtomicPtr::new(pointer(below(3)))));
             let tags = Tags(core::array::from_fn(|_| AtomicU16::new(below(3) as u16)));
-            let (tag, skipped) = (below(3) as u16, below(GROUP));
-            let found = |wider: bool| {
-                let group = Group {
-                    slots: slots.0[start..].as_ptr(),
-                    shadows: shadows.0.as_ptr(),
-                    tags: tags.0.as_ptr(),
-                    first: 0,
-                    wider,
-                };
-                // SAFETY: as many of each.
-                let lanes = unsafe { candidates(group, skipped, tag, Side::Reader) };
-                (0..GROUP).filter(|lane| lanes >> (lane * LANE) & !(!0 << LANE) != 0).collect::<Vec<_>>()
+            let (tag, end) = (below(3) as u16, GROUP * (1 + below(SLOTS / GROUP)));
+            let from = below(end);
+            let groups = |wider: bool| Groups {
+                slots: slots.0[start..].as_ptr(),
+                shadows: shadows.0.as_ptr(),
+                tags: tags.0.as_ptr(),
+                end,
+                wider,
             };
-            let mut portably = Vec::new();
-            for first in (0..GROUP).step_by(portable::GROUP) {
-                let group = Group {
-                    slots: slots.0[start..].as_ptr(),
-                    shadows: shadows.0.as_ptr(),
-                    tags: tags.0.as_ptr(),
-                    first,
-                    wider: portable::has_wider(true),
-                };
+            let found = |wider: bool| {
                 // SAFETY: as many of each.
-                let lanes = unsafe { portable::candidates(group, 0, tag, Side::Reader) };
-                let lane = |i: usize| lanes >> (i * portable::LANE) & !(!0 << portable::LANE) != 0;
-                portably.extend((0..portable::GROUP).filter(|&i| lane(i)).map(|i| first + i));
+                let (lanes, next) = unsafe { candidates(groups(wider), from, tag, Side::Reader) };
+                let of = |slot: usize| lanes >> ((slot + SPAN - next) * LANE) & !(!0 << (LANE - 1) << 1) != 0;
+                assert!(next <= end && next > from && next - from <= SPAN);
+                // No lane of a slot before the first one.
+                assert_eq!(lanes & !(!0 << ((from + SPAN - next) * LANE)), 0);
+                ((from..next).filter(|&slot| of(slot)).collect::<Vec<_>>(), next)
+            };
+            let is_null = |slot: usize| slots.0[start + slot].load(Ordering::Relaxed).is_null();
+            let first = from - from % GROUP;
+            let (mut portably, mut next) = (Vec::new(), first);
+            while next == first || !(next == end || next == first + SPAN || is_null(next - 1)) {
+                // SAFETY: as many of each.
+                let lanes = unsafe { portable::candidates(groups(false), next, tag, Side::Reader) };
+                let of = |slot: usize| lanes.0 >> ((slot + portable::SPAN - lanes.1) * portable::LANE) & 1 != 0;
+                portably.extend((next..lanes.1).filter(|&slot| slot >= from && of(slot)));
+                next = lanes.1;
             }
-            portably.retain(|&lane| lane >= skipped);
-            assert_eq!(found(false), portably);
+            assert_eq!(found(false), (portably.clone(), next));
             if has_wider(true) {
-                assert_eq!(found(true), portably);
+                assert_eq!(found(true), (portably, next));
             }
         }
     }

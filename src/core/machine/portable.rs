@@ -1,6 +1,6 @@
 //! Everywhere else, and under loom and Miri: byte by byte and slot by slot, with atomics.
 
-use super::{Group, Lanes, Side};
+use super::{Groups, Lanes, Side};
 use crate::sync::{self, AtomicPtr, AtomicU16, Ordering, byte};
 use core::ffi::c_char;
 
@@ -8,6 +8,7 @@ pub(crate) const CHUNK: usize = 1;
 pub(crate) const BITS: usize = 1;
 pub(crate) const LANE: usize = 1;
 pub(crate) const GROUP: usize = if cfg!(loom) { 2 } else { 16 };
+pub(crate) const SPAN: usize = u64::BITS as usize / LANE;
 
 /// 1 if the byte at `chunk` is NUL or `=`.
 ///
@@ -49,17 +50,16 @@ pub(crate) fn has_wider(_: bool) -> bool {
     false
 }
 
-/// See [`super::candidates`]. The last slot first: the order must not matter, and in the models it is the worst one.
+/// See [`super::candidates`]: one group. The last slot first: the order must not matter, and in the models it is the worst one.
 ///
 /// # Safety
-/// - as there.
-pub(crate) unsafe fn candidates(group: Group, _: usize, tag: u16, side: Side) -> Lanes {
-    let mut found = 0;
-    for lane in (0..GROUP).rev() {
-        let i = group.first + lane;
+/// - as there; `first` is a multiple of [`GROUP`].
+pub(crate) unsafe fn candidates(groups: Groups, first: usize, tag: u16, side: Side) -> (Lanes, usize) {
+    let (mut found, next) = (0, first + GROUP);
+    for i in (first..next).rev() {
         // SAFETY: the caller's promise: these exist.
         let (slot, shadow, its_tag): (&AtomicPtr<c_char>, &AtomicPtr<c_char>, &AtomicU16) =
-            unsafe { (&*group.slots.add(i), &*group.shadows.add(i), &*group.tags.add(i)) };
+            unsafe { (&*groups.slots.add(i), &*groups.shadows.add(i), &*groups.tags.add(i)) };
         let (slot, shadow, its_tag) = match side {
             // Relaxed: ordered by the fence below.
             Side::Reader => (
@@ -69,12 +69,12 @@ pub(crate) unsafe fn candidates(group: Group, _: usize, tag: u16, side: Side) ->
             ),
             Side::Writer => (sync::own(slot), sync::own(shadow), sync::own_tag(its_tag)),
         };
-        found |= Lanes::from(slot != shadow || its_tag == tag) << (lane * LANE);
+        found |= Lanes::from(slot != shadow || its_tag == tag) << ((i + SPAN - next) * LANE);
     }
     if side == Side::Reader {
         // Acquire [hint]: pairs with Release in `Slot::store` and `Hints::note`: who saw a store of a change sees that the change
         // began, and all it stored before. Without it loom `an_unset_variable_stays_gone` fails.
         sync::fence(Ordering::Acquire);
     }
-    found
+    (found, next)
 }

@@ -1,16 +1,16 @@
 //! x86-64: SSE2, which every such processor has, or AVX2. Loads are not reordered here.
 
-use super::{Group, Lanes, Side};
+use super::{Groups, Lanes, SPAN, Side};
 use crate::sync::AtomicPtr;
 use crate::system;
 use core::arch::asm;
-use core::arch::x86_64::{__cpuid_count, __m128i, _mm_set1_epi8, _mm_set1_epi16, _mm_setzero_si128};
+use core::arch::x86_64::{__cpuid_count, _mm_set1_epi8, _mm_set1_epi16, _mm_setzero_si128};
 use core::ffi::c_char;
 
 pub(crate) const CHUNK: usize = 16;
 pub(crate) const BITS: usize = 1;
-pub(crate) const LANE: usize = 2;
-pub(crate) const GROUP: usize = 32;
+pub(crate) const LANE: usize = 1;
+pub(crate) const GROUP: usize = 16;
 
 /// A bit for each of the 16 bytes at `chunk` that is NUL or `=`.
 ///
@@ -98,30 +98,23 @@ pub(crate) unsafe fn next_like(slot: *const AtomicPtr<c_char>, start: u16) -> *c
     at
 }
 
-/// See [`super::candidates`]; the `below` lowest slots do not count. This machine does not reorder loads.
+/// See [`super::candidates`]: up to four groups. This machine does not reorder loads. No branch tells in which of them something was found: which
+/// one it is cannot be foreseen, and looking at 48 slots more takes less time than a wrong guess.
 ///
 /// # Safety
-/// - as there.
+/// - as there; `first` is a multiple of [`GROUP`].
 #[inline(always)]
-pub(crate) unsafe fn candidates(group: Group, below: usize, tag: u16, _: Side) -> Lanes {
-    const { assert!(GROUP == 32) };
-    let upper = Group { first: group.first + GROUP / 2, ..group };
-    // SAFETY: the caller's promise.
-    unsafe {
-        let upper = half(upper, tag) << 32;
-        // Short lists lie in the upper half of their only group.
-        if below < GROUP / 2 { upper | half(group, tag) } else { upper }
-    }
-}
-
-/// The candidates of half a group.
-///
-/// # Safety
-/// - as for `candidates`.
-#[inline(always)]
-unsafe fn half(group: Group, tag: u16) -> Lanes {
+pub(crate) unsafe fn candidates(groups: Groups, first: usize, tag: u16, _: Side) -> (Lanes, usize) {
+    const { assert!(GROUP == 16) };
+    let stop = groups.end.min(first + SPAN);
     // SAFETY: the caller's promise; `has_wider` was asked when the hints were made.
-    Lanes::from(!unsafe { if group.wider { with_avx2(group, tag) } else { with_sse2(group, tag) } })
+    unsafe {
+        if groups.wider {
+            with_avx2(groups, first, stop, tag)
+        } else {
+            with_sse2(groups, first, stop, tag)
+        }
+    }
 }
 
 /// True if the processor has AVX2, and the kernel saves its registers, as libc knows. Where that does not tell, the processor is asked, if `worth`:
@@ -151,19 +144,22 @@ pub(crate) fn has_wider(worth: bool) -> bool {
     saved & XMM_AND_YMM == XMM_AND_YMM
 }
 
-/// Two bits for each slot of a group that equals its shadow and has another tag.
-///
 /// # Safety
-/// - as for `candidates`; the processor has AVX2.
+/// - as for `candidates`; `first` and `stop` are multiples of [`GROUP`], and that many slots exist; the processor has AVX2.
 #[inline(always)]
-unsafe fn with_avx2(group: Group, tag: u16) -> u32 {
+unsafe fn with_avx2(groups: Groups, first: usize, stop: usize, tag: u16) -> (Lanes, usize) {
     /// Packing works in each half of a register: this puts pairs of slots back in order.
     static ORDER: [u32; 8] = [0, 4, 1, 5, 2, 6, 3, 7];
-    let other: u32;
-    // SAFETY: loads sixteen slots, shadows and tags, all of which the caller says exist. The registers' upper halves are clear at the end, as
-    // callers expect, and all of them are declared as changed.
+    let (mut other, mut next): (Lanes, usize) = (0, first);
+    // SAFETY: loads slots, shadows and tags in whole groups, all of which the caller says exist. The registers' upper halves are clear at the
+    // end, as callers expect, and all of them are declared as changed.
     unsafe {
         asm!(
+            "vmovd xmm3, {bits:e}",
+            "vpbroadcastw ymm3, xmm3",
+            "vmovdqu ymm4, [rip + {order}]",
+            "2:",
+            // Slots that equal their shadow, as 64, 32, 16 bits; then those of them with another tag, as 8 bits and as 1.
             "vmovdqu ymm0, [{slots} + 8*{i}]",
             "vpcmpeqq ymm0, ymm0, [{shadows} + 8*{i}]",
             "vmovdqu ymm1, [{slots} + 8*{i} + 32]",
@@ -175,40 +171,48 @@ unsafe fn with_avx2(group: Group, tag: u16) -> u32 {
             "vpcmpeqq ymm2, ymm2, [{shadows} + 8*{i} + 96]",
             "vpackssdw ymm1, ymm1, ymm2",
             "vpacksswb ymm0, ymm0, ymm1",
-            "vmovdqu ymm1, [rip + {order}]",
-            "vpermd ymm0, ymm1, ymm0",
-            "vmovd xmm1, {tag:e}",
-            "vpbroadcastw ymm1, xmm1",
-            "vpcmpeqw ymm1, ymm1, [{tags} + 2*{i}]",
+            "vpermd ymm0, ymm4, ymm0",
+            "vpcmpeqw ymm1, ymm3, [{tags} + 2*{i}]",
             "vpandn ymm0, ymm1, ymm0",
-            "vpmovmskb {other:e}, ymm0",
+            "vextracti128 xmm1, ymm0, 1",
+            "vpacksswb xmm0, xmm0, xmm1",
+            "vpmovmskb {bits:e}, xmm0",
+            "or {other}, {bits}",
+            "ror {other}, 16",
+            "add {i}, 16",
+            "cmp qword ptr [{slots} + 8*{i} - 8], 0",
+            "je 3f",
+            "cmp {i}, {stop}",
+            "jne 2b",
+            "3:",
             "vzeroupper",
-            slots = in(reg) group.slots, i = in(reg) group.first,
-            shadows = in(reg) group.shadows, tags = in(reg) group.tags,
-            tag = in(reg) u32::from(tag), order = sym ORDER, other = lateout(reg) other,
+            slots = in(reg) groups.slots, shadows = in(reg) groups.shadows, tags = in(reg) groups.tags,
+            i = inout(reg) next, stop = in(reg) stop, other = inout(reg) other, bits = inout(reg) u64::from(tag) => _,
+            order = sym ORDER,
             // `vzeroupper` clears the upper halves of all sixteen, in whatever function this was inlined into.
             out("xmm0") _, out("xmm1") _, out("xmm2") _, out("xmm3") _, out("xmm4") _, out("xmm5") _, out("xmm6") _,
             out("xmm7") _, out("xmm8") _, out("xmm9") _, out("xmm10") _, out("xmm11") _, out("xmm12") _,
             out("xmm13") _, out("xmm14") _, out("xmm15") _,
             // Not `readonly`: no other access may be moved across.
-            options(nostack, preserves_flags),
+            options(nostack),
         );
     }
-    other
+    (!other, next)
 }
 
 /// The same, without AVX2.
 ///
 /// # Safety
-/// - as for `candidates`.
+/// - as there, but for that.
 #[inline(always)]
-unsafe fn with_sse2(group: Group, tag: u16) -> u32 {
+unsafe fn with_sse2(groups: Groups, first: usize, stop: usize, tag: u16) -> (Lanes, usize) {
+    let (mut other, mut next): (Lanes, usize) = (0, first);
     // SAFETY: SSE2 is part of x86-64.
-    let wanted: __m128i = unsafe { _mm_set1_epi16(tag as i16) };
-    let (low, high): (u32, u32);
-    // SAFETY: loads sixteen slots, shadows and tags, all of which the caller says exist, shadows and tags aligned to 16 bytes.
+    let wanted = unsafe { _mm_set1_epi16(tag as i16) };
+    // SAFETY: loads slots, shadows and tags in whole groups, all of which the caller says exist, shadows and tags aligned to 16 bytes.
     unsafe {
         asm!(
+            "2:",
             // Slots that equal their shadow, as pairs of 32 bits, then of 16, then of 8 bits: eight slots a register.
             "movdqu {a}, [{slots} + 8*{i}]",
             "pcmpeqd {a}, [{shadows} + 8*{i}]",
@@ -236,18 +240,27 @@ unsafe fn with_sse2(group: Group, tag: u16) -> u32 {
             "movdqa {c}, {wanted}",
             "pcmpeqw {c}, [{tags} + 2*{i}]",
             "pandn {c}, {a}",
-            "pcmpeqw {wanted}, [{tags} + 2*{i} + 16]",
-            "pandn {wanted}, {b}",
-            "pmovmskb {low:e}, {c}",
-            "pmovmskb {high:e}, {wanted}",
-            slots = in(reg) group.slots, i = in(reg) group.first,
-            shadows = in(reg) group.shadows, tags = in(reg) group.tags,
-            wanted = inout(xmm_reg) wanted => _,
+            "movdqa {d}, {wanted}",
+            "pcmpeqw {d}, [{tags} + 2*{i} + 16]",
+            "pandn {d}, {b}",
+            // A register of both: a byte and then a bit for each slot.
+            "packsswb {c}, {d}",
+            "pmovmskb {bits:e}, {c}",
+            "or {other}, {bits}",
+            "ror {other}, 16",
+            "add {i}, 16",
+            "cmp qword ptr [{slots} + 8*{i} - 8], 0",
+            "je 3f",
+            "cmp {i}, {stop}",
+            "jne 2b",
+            "3:",
+            slots = in(reg) groups.slots, shadows = in(reg) groups.shadows, tags = in(reg) groups.tags,
+            i = inout(reg) next, stop = in(reg) stop, other = inout(reg) other, bits = out(reg) _,
+            wanted = in(xmm_reg) wanted,
             a = out(xmm_reg) _, b = out(xmm_reg) _, c = out(xmm_reg) _, d = out(xmm_reg) _,
-            low = lateout(reg) low, high = lateout(reg) high,
             // Not `readonly`: no other access may be moved across.
-            options(nostack, preserves_flags),
+            options(nostack),
         );
     }
-    high << 16 | low
+    (!other, next)
 }
