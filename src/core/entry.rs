@@ -5,6 +5,7 @@
 //!   empty one (W3), and what may be read behind a fixed one (H1).
 //! - E2: an entry without `=`, or with nothing before it, has no name: it is carried along and never matched.
 
+use crate::machine::Windowed;
 use crate::sync::byte;
 use crate::text::{self, Keyed};
 use core::ffi::c_char;
@@ -13,6 +14,13 @@ use core::ffi::c_char;
 pub trait Name: Copy {
     /// Its bytes, or `None` if no entry can have this name: it is empty, or has a `=` or a NUL in it.
     fn bytes(&self) -> Option<&[u8]>;
+
+    /// The same, faster where windows may be loaded.
+    #[doc(hidden)]
+    #[inline(always)]
+    fn bytes_by(&self, _: Windowed) -> Option<&[u8]> {
+        self.bytes()
+    }
 }
 
 /// A name as C passes it. Invariant: a readable NUL-terminated string.
@@ -30,14 +38,30 @@ impl CName {
     }
 }
 
+impl CName {
+    /// The bytes before the first NUL or `=`, of which there are `len`, if that is a NUL.
+    ///
+    /// # Safety
+    /// - there are as many.
+    #[inline(always)]
+    unsafe fn first(&self, len: usize) -> Option<&[u8]> {
+        // SAFETY: `len` bytes were looked at, none of them NUL, and one more that was NUL or `=`.
+        let (name, end) = unsafe { (core::slice::from_raw_parts(self.0, len), *self.0.add(len)) };
+        (end == 0 && len > 0).then_some(name)
+    }
+}
+
 impl Name for CName {
     #[inline(always)]
     fn bytes(&self) -> Option<&[u8]> {
         // SAFETY: the invariant.
-        let len = unsafe { text::length(self.0) };
-        // SAFETY: `len` bytes were looked at, none of them NUL, and one more that was NUL or `=`.
-        let (name, end) = unsafe { (core::slice::from_raw_parts(self.0, len), *self.0.add(len)) };
-        (end == 0 && len > 0).then_some(name)
+        unsafe { self.first(text::length(self.0)) }
+    }
+
+    #[inline(always)]
+    fn bytes_by(&self, windowed: Windowed) -> Option<&[u8]> {
+        // SAFETY: the invariant.
+        unsafe { self.first(text::length_by(self.0, windowed)) }
     }
 }
 
@@ -70,7 +94,7 @@ impl<'a> Key<'a> {
     #[inline(always)]
     pub(crate) fn new<N: Name>(name: &'a N, keys: Keyed) -> Option<Key<'a>> {
         // SAFETY: `bytes` gives names.
-        name.bytes().map(|name| unsafe { Key::of_name(name, keys) })
+        name.bytes_by(keys.windowed).map(|name| unsafe { Key::of_name(name, keys) })
     }
 
     /// The name of `entry`, if it has one.
@@ -111,9 +135,9 @@ pub(crate) struct Wanted<'a> {
 impl<'a> Wanted<'a> {
     /// `None` if no entry can have this name: `getenv("A=B")` is not found in `A=B=C`.
     #[inline(always)]
-    pub(crate) fn new<N: Name>(name: &'a N) -> Option<Wanted<'a>> {
-        // SAFETY: `bytes` gives names.
-        name.bytes().map(|name| unsafe { Wanted::of(name) })
+    pub(crate) fn new<N: Name>(name: &'a N, windowed: Windowed) -> Option<Wanted<'a>> {
+        // SAFETY: `bytes_by` gives names.
+        name.bytes_by(windowed).map(|name| unsafe { Wanted::of(name) })
     }
 
     /// The same for what is known to be a name.
@@ -158,7 +182,7 @@ impl<'a> Wanted<'a> {
 /// - `entry` is a readable NUL-terminated string.
 pub(crate) unsafe fn value_if(entry: *const c_char, name: &[u8]) -> Option<*const c_char> {
     // SAFETY: the caller's promise.
-    Wanted::new(&name).and_then(|wanted| unsafe { wanted.value_in(entry) })
+    Wanted::new(&name, Windowed::NEVER).and_then(|wanted| unsafe { wanted.value_in(entry) })
 }
 
 /// True if `a` and `b` have the same name; entries without a name are the same only if they are one string.

@@ -38,7 +38,7 @@ use crate::entry::{Key, Wanted, value_in_fixed};
 use crate::machine::{self, Groups, LANE, Lanes, SPAN, Side};
 use crate::slot::{Head, Slot, Slots, slots};
 use crate::sync::{self, AtomicPtr, AtomicU16, AtomicUsize, Ordering};
-use crate::text::{HASH, Keyed, Short, TAIL};
+use crate::text::{HASH, Keyed, Keys, Short};
 use core::cell::Cell;
 use core::ffi::c_char;
 use core::ops::Range;
@@ -179,7 +179,7 @@ impl Hints {
     }
 
     /// The value of the first entry of that name in the list at `head`, or null. Wait-free: at most one pass with hints and
-    /// one plain scan. `before` is the generation, `wider` is [`are_wider`](Self::are_wider), known to the compiler.
+    /// one plain scan. `before` is the generation, `wider` is [`are_wider`](Self::are_wider), known to the compiler; `keyed` are the `keys`.
     ///
     /// # Safety
     /// - `head` is that of a proper list, and not loaded since the generation was; `name` is a name
@@ -189,23 +189,23 @@ impl Hints {
         &self,
         head: &Head,
         name: &[u8],
-        keys: Keyed,
+        keys: &Keys,
+        keyed: Keyed,
         before: usize,
         wider: bool,
     ) -> *const c_char {
         // What is rare is a call at the end, so that it costs the rest nothing.
-        if name.len() > TAIL {
+        // SAFETY: a name is not empty.
+        let Some(short) = (unsafe { Short::of(name, keyed) }) else {
             // SAFETY: the caller's promise.
             return unsafe { self.find_slowly(head, name, keys, before) };
-        }
+        };
         let Some(first) = self.index(head.load()) else {
             // SAFETY: the caller's promise.
             return unsafe { scan(head, name) };
         };
-        // SAFETY: a name is not empty.
-        let short = unsafe { Short::of(name) };
         // SAFETY: `first` is one of these slots.
-        let mut search = unsafe { Search::new(self, first, short.hash(keys), Side::Reader, wider) };
+        let mut search = unsafe { Search::new(self, first, short.hash(keyed), Side::Reader, wider) };
         // SAFETY: no null slot was met yet.
         let Some(i) = (unsafe { search.next() }) else {
             // SAFETY: the caller's promise.
@@ -230,7 +230,7 @@ impl Hints {
     /// # Safety
     /// - as there.
     #[inline(never)]
-    unsafe fn find_slowly(&self, head: &Head, name: &[u8], keys: Keyed, before: usize) -> *const c_char {
+    unsafe fn find_slowly(&self, head: &Head, name: &[u8], keys: &Keys, before: usize) -> *const c_char {
         // SAFETY: the caller's promise.
         unsafe {
             match self.index(head.load()) {
@@ -249,13 +249,13 @@ impl Hints {
         &self,
         head: &Head,
         name: &[u8],
-        keys: Keyed,
+        keys: &Keys,
         i: usize,
         before: usize,
     ) -> *const c_char {
         // SAFETY: the caller's promise: a name, and one of these slots.
         let (wanted, mut search) = unsafe {
-            let hash = Key::of_name(name, keys).hash;
+            let hash = Key::of_name(name, keys.known()).hash;
             (Wanted::of(name), Search::start(self, i, hash, Side::Reader))
         };
         // SAFETY: no null slot was met yet.

@@ -190,11 +190,13 @@ impl Inherited {
     ///   the room.
     unsafe fn build(&self, first: *const Slot, len: usize) {
         let end = (len + 1).next_multiple_of(GROUP);
+        // Also for plain scans: to look at names by windows.
+        let keys = self.keys.get();
         // SAFETY: the caller's promise.
         if end > MOST || !unsafe { is_initial(first, len) && is_whole(first, len) } {
             return; // a plain scan is all that helps
         }
-        let (keys, limit) = (self.keys.get(), self.limit());
+        let limit = self.limit();
         let room: *mut Room = self.room.get().cast();
         // SAFETY: only we use the room. Whole groups from the first slot on are readable: see `is_initial`.
         let hints = unsafe {

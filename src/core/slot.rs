@@ -11,7 +11,7 @@
 
 use crate::entry::{Name, Wanted};
 use crate::error::Moved;
-use crate::machine;
+use crate::machine::{self, Windowed};
 use crate::sync::{self, AtomicPtr, Ordering, const_new};
 use core::ffi::c_char;
 use core::ptr;
@@ -152,7 +152,7 @@ impl Head {
     #[inline(always)]
     pub unsafe fn get<N: Name>(&self, name: N) -> Option<*const c_char> {
         // SAFETY: the caller's promise.
-        Wanted::new(&name).and_then(|wanted| unsafe { self.scan(wanted) })
+        Wanted::new(&name, Windowed::NEVER).and_then(|wanted| unsafe { self.scan(wanted) })
     }
 
     /// The same.

@@ -183,10 +183,10 @@ impl Store {
                 Some(hints) => match hints.generation() {
                     Some(before) if hints.are_wider() => self.search::<N, true>(hints, head, name, before),
                     Some(before) => self.search::<N, false>(hints, head, name, before),
-                    None => scan(head, name),
+                    None => self.scan(head, name),
                 },
                 None if hints::ENABLED && !self.inherited.is_done() => self.scan_and_count(head, name),
-                None => scan(head, name),
+                None => self.scan(head, name),
             }
         }
     }
@@ -203,9 +203,24 @@ impl Store {
         name: N,
         before: usize,
     ) -> *const c_char {
-        match name.bytes() {
-            // SAFETY: as above; who made the hints knew the keys.
-            Some(name) => unsafe { hints.find(head, name, self.inherited.keys.known(), before, WIDER) },
+        // Who made the hints knew the keys.
+        let keys = self.inherited.keys.known();
+        match name.bytes_by(keys.windowed) {
+            // SAFETY: as above.
+            Some(name) => unsafe { hints.find(head, name, &self.inherited.keys, keys, before, WIDER) },
+            None => ptr::null(),
+        }
+    }
+
+    /// The same by a plain scan.
+    ///
+    /// # Safety
+    /// - as for [`set`](Self::set).
+    #[inline(never)]
+    unsafe fn scan<N: Name>(&self, head: &Head, name: N) -> *const c_char {
+        match name.bytes_by(self.inherited.keys.windowed()) {
+            // SAFETY: the caller's promise: a proper list.
+            Some(name) => unsafe { hints::scan(head, name) },
             None => ptr::null(),
         }
     }
@@ -216,7 +231,8 @@ impl Store {
     /// - as for [`set`](Self::set).
     #[inline(never)]
     unsafe fn scan_and_count<N: Name>(&self, head: &Head, name: N) -> *const c_char {
-        let Some(wanted) = Wanted::new(&name) else { return ptr::null() };
+        let windowed = self.inherited.keys.windowed();
+        let Some(wanted) = Wanted::new(&name, windowed) else { return ptr::null() };
         let first = head.load();
         // SAFETY: the caller's promise: a proper list, whose entries are strings that stay (L1, L2, L4).
         let (slots, value) = unsafe {
@@ -681,16 +697,6 @@ impl Store {
     fn ended(&self, list: &Editor<'_>) -> Result<(), Stop> {
         if list.is_live() { Ok(()) } else { Err(Stop::Moved) }
     }
-}
-
-/// [`Head::get`], or null.
-///
-/// # Safety
-/// - as there.
-#[inline(never)]
-unsafe fn scan<N: Name>(head: &Head, name: N) -> *const c_char {
-    // SAFETY: the caller's promise.
-    name.bytes().map_or(ptr::null(), |name| unsafe { hints::scan(head, name) })
 }
 
 /// Why a change could not be made by [`Store::locked`].

@@ -4,7 +4,7 @@
 //! - T1: hashes are keyed by two numbers that nobody outside the process knows ([`Keys`]), so nobody can choose names or values that
 //!   collide. Source of the method, a product folded upon itself: Wang Yi's wyhash.
 
-use crate::machine::{self, BITS, CHUNK};
+use crate::machine::{self, BITS, CHUNK, WINDOW, Windowed};
 use crate::sync::{self, AtomicUsize, Ordering, byte, const_new};
 
 /// Bytes of the string at `at` before its NUL or its first `=`, whichever comes first.
@@ -24,6 +24,26 @@ pub(crate) unsafe fn length(at: *const u8) -> usize {
     unsafe { length_from(at, chunk.add(CHUNK)) }
 }
 
+/// The same, faster where a window may be loaded.
+///
+/// # Safety
+/// - as there.
+#[inline(always)]
+pub(crate) unsafe fn length_by(at: *const u8, windowed: Windowed) -> usize {
+    if !windowed.has(at) {
+        // SAFETY: the caller's promise.
+        return unsafe { length(at) };
+    }
+    // No branch tells in which chunk a name ends: that is hard to predict.
+    // SAFETY: W4.
+    let ends = unsafe { machine::window_ends(at) };
+    if ends != 0 {
+        return ends.trailing_zeros() as usize;
+    }
+    // SAFETY: no end in the window, so the string reaches the chunk that holds the window's last byte.
+    unsafe { length_from(at, at.map_addr(|addr| (addr + WINDOW - 1) & !(CHUNK - 1))) }
+}
+
 /// [`length`] of a string that reaches `chunk`.
 ///
 /// # Safety
@@ -41,21 +61,22 @@ unsafe fn length_from(at: *const u8, mut chunk: *const u8) -> usize {
     }
 }
 
-/// What hashes are keyed by. All zero at first; made once, and the same in all forked children.
+/// What hashes are keyed by, and how names may be read. All zero at first; made once, and the same in all forked children.
 #[derive(Debug)]
-pub(crate) struct Keys([AtomicUsize; 2]);
+pub(crate) struct Keys([AtomicUsize; 3]);
 
 /// The keys, in hand.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Keyed {
     a: u64,
     b: u64,
+    pub(crate) windowed: Windowed,
 }
 
 const_new! {
     Keys,
     pub(crate) fn new() -> Keys {
-        Keys([AtomicUsize::new(0), AtomicUsize::new(0)])
+        Keys([AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0)])
     }
 }
 
@@ -63,33 +84,42 @@ impl Keys {
     /// The keys, made if nobody has. For who will store a hash.
     pub(crate) fn get(&self) -> Keyed {
         if cfg!(loom) {
-            return keyed(sync::secret()); // no step of a model
+            return keyed(sync::secret(), Windowed::NEVER); // no step of a model
         }
         // Acquire [keys]: pairs with Release below: who sees the first sees the second.
         if self.0[0].load(Ordering::Acquire) == 0 {
             let [a, b] = sync::secret();
             // Relaxed: before the first. Whoever is here at the same time stores the same.
             self.0[1].store(b, Ordering::Relaxed);
+            self.0[2].store(Windowed::ask().0, Ordering::Relaxed);
             // Release [keys]: pairs with Acquire above. Not in a model: two stores of constants.
             self.0[0].store(a, Ordering::Release);
         }
         self.known()
     }
 
+    /// Which names may be looked at by windows: none, before there are keys.
+    #[inline(always)]
+    pub(crate) fn windowed(&self) -> Windowed {
+        // Relaxed: whoever stores it stores the same.
+        Windowed(self.0[2].load(Ordering::Relaxed))
+    }
+
     /// The keys, for who found a hash that was stored.
     #[inline(always)]
     pub(crate) fn known(&self) -> Keyed {
         if cfg!(loom) {
-            return keyed(sync::secret());
+            return keyed(sync::secret(), Windowed::NEVER);
         }
-        // Relaxed, both: they were made before the hints that the caller came by were published ([hints]).
-        keyed([self.0[0].load(Ordering::Relaxed), self.0[1].load(Ordering::Relaxed)])
+        // Relaxed, all: they were made before the hints that the caller came by were published ([hints]).
+        let [a, b] = [0, 1].map(|i| self.0[i].load(Ordering::Relaxed));
+        keyed([a, b], self.windowed())
     }
 }
 
 #[inline(always)]
-fn keyed([a, b]: [usize; 2]) -> Keyed {
-    Keyed { a: a as u64, b: b as u64 ^ PATTERN }
+fn keyed([a, b]: [usize; 2], windowed: Windowed) -> Keyed {
+    Keyed { a: a as u64, b: b as u64 ^ PATTERN, windowed }
 }
 
 /// The first digits of the square root of 2: for machines with short keys.
@@ -160,55 +190,75 @@ fn hash_bits(hash: u64) -> u32 {
 pub(crate) unsafe fn hash_name(name: &[u8], keys: Keyed) -> u32 {
     // Not `hash`, which branches by the length, and lengths are hard to predict: it is on the way of every read, where that costs 4 ns.
     // SAFETY: the caller's promise.
-    hash_bits(unsafe { Words::of(name) }.hash(keys).wrapping_add(keys.hash_start(name)))
+    let words = unsafe {
+        if name.len() <= TAIL && keys.windowed.has(name.as_ptr()) {
+            Words::in_window(name)
+        } else {
+            Words::of(name)
+        }
+    };
+    hash_bits(words.hash(keys).wrapping_add(keys.hash_start(name)))
 }
 
-/// A name of at most [`TAIL`] bytes, or the last ones of a longer one, ready to be hashed and compared: its words are made once.
+/// A name of at most [`TAIL`] bytes, ready to be hashed and compared without branches.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Short {
+pub(crate) struct Short<'a> {
+    name: &'a [u8],
     words: Words,
-    len: usize,
 }
 
-impl Short {
+impl<'a> Short<'a> {
+    /// `None` of a name that is not short, or whose window may not be loaded, where others may.
+    ///
     /// # Safety
     /// - the name is not empty.
     #[inline(always)]
-    pub(crate) unsafe fn of(name: &[u8]) -> Short {
-        // SAFETY: the caller's promise.
-        Short { words: unsafe { Words::of(name) }, len: name.len() }
+    pub(crate) unsafe fn of(name: &'a [u8], keys: Keyed) -> Option<Short<'a>> {
+        if name.len() > TAIL || machine::MAY_HAVE_WINDOWS && !keys.windowed.has(name.as_ptr()) {
+            return None;
+        }
+        // SAFETY: W4, or the caller's promise.
+        let words = unsafe { if machine::MAY_HAVE_WINDOWS { Words::in_window(name) } else { Words::of(name) } };
+        Some(Short { name, words })
     }
 
-    /// The same as [`hash_name`], for a name of at most [`TAIL`] bytes.
+    /// The same as [`hash_name`].
     #[inline(always)]
     pub(crate) fn hash(self, keys: Keyed) -> u32 {
         hash_bits(self.words.hash(keys))
     }
 
-    /// True if the words of this name stand at `entry` in their places, and `=` follows: as [`is_named`].
+    /// True if this name stands at `entry`, and `=` follows: as [`is_named`].
     ///
     /// # Safety
-    /// - as there; what comes before the words is the same, and the name has no NUL and no `=` in it.
+    /// - as there; the name has no NUL and no `=` in it.
     #[inline(always)]
     pub(crate) unsafe fn is_at(self, entry: *const u8) -> bool {
-        // SAFETY: the caller's promise: the first `=` or NUL of the entry is not before the words; so these, and the byte behind them if they
-        // are the same, are within BEYOND of that.
-        unsafe { Words::at(entry, self.len).are(self.words) && byte(entry.add(self.len)) == b'=' }
+        let (at, len) = (self.name.as_ptr(), self.name.len());
+        // SAFETY: W4, the caller's promise.
+        unsafe {
+            let is_there = if machine::MAY_HAVE_WINDOWS {
+                machine::are_alike(entry, at, len)
+            } else {
+                Words::at(entry, len).are(self.words)
+            };
+            is_there && byte(entry.add(len)) == b'='
+        }
     }
 }
 
-/// A name of up to 32 bytes, or the last 32 of a longer one, in words that overlap. Which words is a matter of the length alone, so that
-/// two names of one length have the same words if and only if these bytes are the same. Few branches: lengths are hard to predict.
+/// A name of up to 32 bytes, filled up with zeros, or the last 32 of a longer one: two names of one length have the same words if and only if
+/// these bytes are the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Words([u64; 4]);
 
-/// Names shorter than this are one word, filled up with zeros.
+/// Bytes of a word.
 const SHORT: usize = 8;
 /// Bytes that [`Words`] hold at most.
-pub(crate) const TAIL: usize = 32;
+pub(crate) const TAIL: usize = WINDOW;
 
 impl Words {
-    /// The words of `name`.
+    /// The words of `name`, of which nothing is read but its bytes and what W1 allows. One branch: lengths are hard to predict.
     ///
     /// # Safety
     /// - it is not empty.
@@ -219,23 +269,36 @@ impl Words {
             // SAFETY: as many bytes, at least one.
             return Words([unsafe { short(at, len) }, 0, 0, 0]);
         }
-        // SAFETY: `len` is at least 8, and each word lies within the name: see `places`.
-        Words(places(len).map(|i| unsafe { plain(at.add(i)) }))
+        let (start, last) = (len.saturating_sub(TAIL), len - SHORT);
+        Words(core::array::from_fn(|i| {
+            // A word that would reach past the end ends there, and what was in an earlier one is shifted out.
+            let place = start + SHORT * i;
+            let over = place.saturating_sub(last);
+            // SAFETY: `len` is at least 8, and the word ends there at most.
+            let word = unsafe { plain(at.add(place - over)) };
+            if over < SHORT { word >> (8 * over) } else { 0 }
+        }))
+    }
+
+    /// The same for at most [`TAIL`] bytes.
+    ///
+    /// # Safety
+    /// - the window of the name may be loaded (W4).
+    #[inline(always)]
+    unsafe fn in_window(name: &[u8]) -> Words {
+        // SAFETY: the caller's promise.
+        Words(unsafe { machine::words(name.as_ptr(), name.len()) })
     }
 
     /// Those at `entry`, as if a name of `len` bytes were there.
     ///
     /// # Safety
-    /// - the bytes from `entry` on are readable: up to `len`, and at least 8.
+    /// - the bytes from `entry` on are readable: up to `len`, and at least [`WINDOW`].
     #[inline(always)]
     unsafe fn at(entry: *const u8, len: usize) -> Words {
+        let words = len.min(TAIL);
         // SAFETY: the caller's promise.
-        unsafe {
-            if len < SHORT {
-                return Words([machine::word(entry) & !(!0 << (8 * len)), 0, 0, 0]);
-            }
-            Words(places(len).map(|i| machine::word(entry.add(i))))
-        }
+        Words(unsafe { machine::words(entry.add(len - words), words) })
     }
 
     /// True if they are the same. (Derived, it goes through memory.)
@@ -272,14 +335,6 @@ unsafe fn short(at: *const u8, len: usize) -> u64 {
     // SAFETY: W1: each holds a byte of the name.
     let (low, high) = unsafe { (machine::word(aligned(at)), machine::word(aligned(at.add(len - 1)))) };
     (low >> bits | (high << (63 - bits)) << 1) & !(!0 << (8 * len))
-}
-
-/// Where the words of a name of `len` bytes, 8 or more, start: in the last 32 bytes of it, each byte in one word at least.
-#[inline(always)]
-fn places(len: usize) -> [usize; 4] {
-    let (start, end) = (len.saturating_sub(TAIL), len - 8);
-    let second = (start + 8).min(end);
-    [start, second, end - (second - start), end]
 }
 
 /// Eight bytes of a slice, as a number of which the first byte is the lowest digit.
@@ -342,10 +397,12 @@ pub(crate) unsafe fn is_name_of(entry: *const u8, name: &[u8]) -> bool {
 #[inline(always)]
 pub(crate) unsafe fn is_named(entry: *const u8, name: &[u8]) -> bool {
     let len = name.len();
-    // SAFETY: what comes before the words is compared first. If it is the same, the first `=` or NUL of the entry is not in it.
+    // SAFETY: what comes before the words is compared first. If it is the same, the first `=` or NUL of the entry is not in it; so the words, and
+    // the byte behind them if they are the same, are within BEYOND of that.
     unsafe {
         (len <= TAIL || starts_with(entry, name.split_at_unchecked(len - TAIL).0))
-            && Short::of(name).is_at(entry)
+            && Words::at(entry, len).are(Words::of(name))
+            && byte(entry.add(len)) == b'='
     }
 }
 
@@ -361,7 +418,7 @@ pub(crate) unsafe fn starts_with(text: *const u8, bytes: &[u8]) -> bool {
     };
     if len < SHORT {
         // SAFETY: the caller's promise; `bytes` is not empty.
-        return len == 0 || unsafe { Words::at(text, len).are(Words::of(bytes)) };
+        return len == 0 || unsafe { machine::word(text) & !(!0 << (8 * len)) == short(bytes.as_ptr(), len) };
     }
     let mut i = 0;
     while i + SHORT < len {
@@ -444,7 +501,7 @@ mod tests {
     /// Also of a name that is longer than its words.
     #[test]
     fn every_byte_of_a_name_has_a_part_in_its_hash() {
-        let keys = keyed([0x9e37_79b9, 0xd1b5_4a33]);
+        let keys = keyed([0x9e37_79b9, 0xd1b5_4a33], Windowed::ask());
         for len in [1, 7, 8, 31, 32, 33, 40, 41, 80] {
             let name: Vec<u8> = (0..len).map(|i| b'A' + (i % 26) as u8).collect();
             // SAFETY: not empty.

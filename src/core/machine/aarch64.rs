@@ -64,6 +64,47 @@ pub(crate) unsafe fn half_word(at: *const u8) -> u32 {
     u32::from_le(half)
 }
 
+/// See [`super::words`].
+///
+/// # Safety
+/// - as there; `len` is at most [`WINDOW`](super::WINDOW).
+#[inline(always)]
+pub(crate) unsafe fn words(at: *const u8, len: usize) -> [u64; 4] {
+    core::array::from_fn(|i| {
+        let mask = match len.saturating_sub(8 * i) {
+            0 => 0,
+            bytes @ 1..8 => !(!0 << (8 * bytes)),
+            _ => !0,
+        };
+        // SAFETY: the caller's promise.
+        unsafe { word(at.add(8 * i)) & mask }
+    })
+}
+
+pub(crate) const MAY_HAVE_WINDOWS: bool = false;
+
+/// Nobody asks.
+pub(crate) fn is_watched() -> bool {
+    true
+}
+
+/// None: nobody asks.
+///
+/// # Safety
+/// - none.
+pub(crate) unsafe fn window_ends(_: *const u8) -> u32 {
+    0
+}
+
+/// See [`super::are_alike`].
+///
+/// # Safety
+/// - as there; `len` is at most [`WINDOW`](super::WINDOW).
+pub(crate) unsafe fn are_alike(a: *const u8, b: *const u8, len: usize) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { words(a, len) == words(b, len) }
+}
+
 /// See [`super::next_like`]: none is passed over. (Two bytes of an empty entry may lie in two granules of a tagged memory.)
 ///
 /// # Safety

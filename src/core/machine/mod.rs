@@ -8,7 +8,9 @@
 //! - W1: a load that may reach past the end of a string is aligned to its size (16 bytes at most). So it stays within the page,
 //!   within the granule of a tagged memory (MTE), and within what memcheck calls a partial load.
 //! - W2: other loads stay within what the caller promises.
-//! - W3: but two bytes are loaded of an entry that may be empty, unless the second one lies on another page. So did glibc up to 2.36.
+//! - W4: but 32 bytes are loaded from the start of a string on x86-64, if they lie on one page: no memory there has tags. Not under memcheck,
+//!   which would call it an error: it is asked once.
+//! - W3: and two bytes are loaded of an entry that may be empty, unless the second one lies on another page. So did glibc up to 2.36.
 
 #[cfg(all(target_arch = "aarch64", not(any(loom, miri))))]
 mod aarch64;
@@ -41,6 +43,38 @@ pub(crate) use machine::{BITS, CHUNK, ends};
 pub(crate) use machine::{GROUP, LANE};
 /// Eight bytes, and four, as a number of which the first byte is the lowest digit.
 pub(crate) use machine::{half_word, word};
+/// The first `len` bytes of [`WINDOW`] readable ones, filled up with zeros, as words of which the first byte is the lowest digit.
+pub(crate) use machine::words;
+/// Bits for those of [`WINDOW`] readable bytes that are NUL or `=`; true if the first `len` bytes of two windows are the same.
+pub(crate) use machine::{are_alike, window_ends};
+/// True if windows may be loaded on this kind of machine.
+pub(crate) use machine::MAY_HAVE_WINDOWS;
+
+/// Bytes that are looked at together.
+pub(crate) const WINDOW: usize = 32;
+
+/// Which strings a whole window may be loaded of, wherever they end (W4). The number is that of the places in a page where such a string may begin.
+#[derive(Clone, Copy, Debug)]
+pub struct Windowed(pub(crate) usize);
+
+impl Windowed {
+    /// None.
+    pub(crate) const NEVER: Windowed = Windowed(0);
+    /// The smallest page of all machines.
+    const PAGE: usize = 4096;
+
+    /// What this process may do.
+    pub(crate) fn ask() -> Windowed {
+        let may = machine::MAY_HAVE_WINDOWS && !machine::is_watched();
+        Windowed(if may { Windowed::PAGE - WINDOW + 1 } else { 0 })
+    }
+
+    /// True if the window of the string at `at` may be loaded.
+    #[inline(always)]
+    pub(crate) fn has(self, at: *const u8) -> bool {
+        machine::MAY_HAVE_WINDOWS && at.addr() % Windowed::PAGE < self.0
+    }
+}
 
 /// Where slots, shadows and tags start, and how many of each there are.
 ///

@@ -67,6 +67,131 @@ pub(crate) unsafe fn half_word(at: *const u8) -> u32 {
     half
 }
 
+pub(crate) const MAY_HAVE_WINDOWS: bool = true;
+
+/// True under memcheck, which knows of each byte whether it may be read. Source: valgrind's manual, "The Client Request mechanism", and memcheck.h.
+pub(crate) fn is_watched() -> bool {
+    const ARE_READABLE: usize = (b'M' as usize) << 24 | (b'C' as usize) << 16 | 4;
+    let request = [ARE_READABLE, (&raw const ARE_READABLE_OF).addr(), 1, 0, 0, 0];
+    let mut unreadable: usize = 1;
+    // SAFETY: turns a register by 128 bits in all, and exchanges another with itself. Only valgrind, which knows this sequence, reads the
+    // request, and puts its answer into `unreadable`.
+    unsafe {
+        asm!(
+            "rol rdi, 3",
+            "rol rdi, 13",
+            "rol rdi, 61",
+            "rol rdi, 51",
+            "xchg rbx, rbx",
+            in("rax") request.as_ptr(), inout("rdx") unreadable,
+            options(nostack),
+        );
+    }
+    unreadable == 0
+}
+
+/// A byte that is readable.
+static ARE_READABLE_OF: u8 = 0;
+
+/// See [`super::window_ends`].
+///
+/// # Safety
+/// - as there.
+#[inline(always)]
+pub(crate) unsafe fn window_ends(at: *const u8) -> u32 {
+    let (ends, upper): (u32, u32);
+    // SAFETY: SSE2 is part of x86-64.
+    let (nul, equals) = unsafe { (_mm_setzero_si128(), _mm_set1_epi8(b'=' as i8)) };
+    // SAFETY: the caller's promise.
+    unsafe {
+        asm!(
+            "movdqu {a}, [{at}]",
+            "movdqu {b}, [{at} + 16]",
+            "movdqa {c}, {nul}",
+            "pcmpeqb {c}, {a}",
+            "pcmpeqb {a}, {equals}",
+            "por {a}, {c}",
+            "pcmpeqb {nul}, {b}",
+            "pcmpeqb {b}, {equals}",
+            "por {b}, {nul}",
+            "pmovmskb {ends:e}, {a}",
+            "pmovmskb {upper:e}, {b}",
+            at = in(reg) at, ends = out(reg) ends, upper = lateout(reg) upper,
+            nul = inout(xmm_reg) nul => _, equals = in(xmm_reg) equals,
+            a = out(xmm_reg) _, b = out(xmm_reg) _, c = out(xmm_reg) _,
+            options(readonly, nostack, preserves_flags, pure),
+        );
+    }
+    upper << 16 | ends
+}
+
+/// See [`super::words`].
+///
+/// # Safety
+/// - as there; `len` is at most [`WINDOW`](super::WINDOW).
+#[inline(always)]
+pub(crate) unsafe fn words(at: *const u8, len: usize) -> [u64; 4] {
+    /// As many bytes that stay as there are bytes at most, and as many that do not.
+    static MASK: [u8; 64] = {
+        let mut mask = [0; 64];
+        let mut i = 0;
+        while i < 32 {
+            mask[i] = 0xff;
+            i += 1;
+        }
+        mask
+    };
+    let (a, b, c, d);
+    // SAFETY: the caller's promise, and two times 16 bytes of the mask from a place in its first half on.
+    unsafe {
+        asm!(
+            "movdqu {x}, [{at}]",
+            "movdqu {mask}, [{masks}]",
+            "pand {x}, {mask}",
+            "movdqu {y}, [{at} + 16]",
+            "movdqu {mask}, [{masks} + 16]",
+            "pand {y}, {mask}",
+            "movq {a}, {x}",
+            "punpckhqdq {x}, {x}",
+            "movq {b}, {x}",
+            "movq {c}, {y}",
+            "punpckhqdq {y}, {y}",
+            "movq {d}, {y}",
+            at = in(reg) at, masks = in(reg) MASK.as_ptr().add(32 - len),
+            a = lateout(reg) a, b = lateout(reg) b, c = lateout(reg) c, d = lateout(reg) d,
+            x = out(xmm_reg) _, y = out(xmm_reg) _, mask = out(xmm_reg) _,
+            options(readonly, nostack, preserves_flags, pure),
+        );
+    }
+    [a, b, c, d]
+}
+
+/// See [`super::are_alike`].
+///
+/// # Safety
+/// - as there; `len` is 1 to [`WINDOW`](super::WINDOW).
+#[inline(always)]
+pub(crate) unsafe fn are_alike(a: *const u8, b: *const u8, len: usize) -> bool {
+    let (same, upper): (u32, u32);
+    // SAFETY: the caller's promise.
+    unsafe {
+        asm!(
+            "movdqu {x}, [{a}]",
+            "movdqu {y}, [{b}]",
+            "pcmpeqb {x}, {y}",
+            "pmovmskb {same:e}, {x}",
+            "movdqu {x}, [{a} + 16]",
+            "movdqu {y}, [{b} + 16]",
+            "pcmpeqb {x}, {y}",
+            "pmovmskb {upper:e}, {x}",
+            a = in(reg) a, b = in(reg) b, same = out(reg) same, upper = lateout(reg) upper,
+            x = out(xmm_reg) _, y = out(xmm_reg) _,
+            options(readonly, nostack, preserves_flags, pure),
+        );
+    }
+    u64::from(!(upper << 16 | same)) << (64 - len) == 0
+}
+
 /// See [`super::next_like`]. Aligned: at some places in a cache line such a loop takes twice as long.
 ///
 /// # Safety
