@@ -35,7 +35,7 @@
 //! | `[generation]` | `Change::drop` | `Hints::generation` | all slots, shadows and tags of the change |
 
 use crate::entry::{Key, Wanted, value_in_fixed};
-use crate::machine::{self, Groups, LANE, Lanes, SPAN, Side};
+use crate::machine::{self, GROUP, Groups, LANE, Lanes, SPAN, Side};
 use crate::slot::{Head, Slot, Slots, slots};
 use crate::sync::{self, AtomicPtr, AtomicU16, AtomicUsize, Ordering};
 use crate::text::{HASH, Keyed, Keys, Short};
@@ -132,6 +132,7 @@ impl Hints {
         unsafe { &*self.shadows.add(i) }
     }
 
+    #[inline(always)]
     fn tag(&self, i: usize) -> &AtomicU16 {
         debug_assert!(i < self.end);
         // SAFETY: as above.
@@ -204,8 +205,21 @@ impl Hints {
             // SAFETY: the caller's promise.
             return unsafe { scan(head, name) };
         };
+        let hash = short.hash(keyed);
+        // A list that goes on behind the first group takes longer, and who asks for one name again and again often has it in front. (In a short
+        // list this would cost other names more than it saves.)
+        let next = (first | (GROUP - 1)) + 1;
+        if next < self.end && !self.slot(next - 1).load().is_null() {
+            let entry = self.slot(first).load();
+            // Relaxed: if it is of another entry, that one is compared.
+            let may_be = self.tag(first).load(Ordering::Relaxed) == tag(hash);
+            // SAFETY: H1: not null, so a shadow of an entry.
+            if may_be && self.is_fixed(first, entry) && unsafe { short.is_at(entry.cast()) } {
+                return entry.wrapping_add(name.len() + 1);
+            }
+        }
         // SAFETY: `first` is one of these slots.
-        let mut search = unsafe { Search::new(self, first, short.hash(keyed), Side::Reader, wider) };
+        let mut search = unsafe { Search::new(self, first, hash, Side::Reader, wider) };
         // SAFETY: no null slot was met yet.
         let Some(i) = (unsafe { search.next() }) else {
             // SAFETY: the caller's promise.

@@ -24,6 +24,16 @@ pub(crate) unsafe fn length(at: *const u8) -> usize {
     unsafe { length_from(at, chunk.add(CHUNK)) }
 }
 
+/// The same as a call.
+///
+/// # Safety
+/// - as there.
+#[inline(never)]
+unsafe fn length_by_chunks(at: *const u8) -> usize {
+    // SAFETY: the caller's promise.
+    unsafe { length(at) }
+}
+
 /// The same, faster where a window may be loaded.
 ///
 /// # Safety
@@ -32,7 +42,7 @@ pub(crate) unsafe fn length(at: *const u8) -> usize {
 pub(crate) unsafe fn length_by(at: *const u8, windowed: Windowed) -> usize {
     if !windowed.has(at) {
         // SAFETY: the caller's promise.
-        return unsafe { length(at) };
+        return unsafe { length_by_chunks(at) };
     }
     // No branch tells in which chunk a name ends: that is hard to predict.
     // SAFETY: W4.
