@@ -5,7 +5,7 @@
 //!   empty one (W3), and what may be read behind a fixed one (H1).
 //! - E2: an entry without `=`, or with nothing before it, has no name: it is carried along and never matched.
 
-use crate::machine::Windowed;
+use crate::machine::{MAY_HAVE_WINDOWS, Windowed};
 use crate::sync::byte;
 use crate::text::{self, Keyed};
 use core::ffi::c_char;
@@ -77,6 +77,8 @@ impl Name for &[u8] {
 pub(crate) struct Key<'a> {
     pub(crate) name: &'a [u8],
     pub(crate) hash: u32,
+    /// See [`Keyed::sees`].
+    seen: bool,
 }
 
 impl<'a> Key<'a> {
@@ -86,15 +88,29 @@ impl<'a> Key<'a> {
     /// - it is one ([`Name::bytes`]).
     #[inline(always)]
     pub(crate) unsafe fn of_name(name: &'a [u8], keys: Keyed) -> Key<'a> {
+        Key { name, hash: text::hash_name(name, keys), seen: keys.sees(name) }
+    }
+
+    /// The same of a name that is quick to look for ([`text::is_quick`]), else `None`.
+    ///
+    /// # Safety
+    /// - as there.
+    #[inline(always)]
+    pub(crate) unsafe fn quick(name: &'a [u8], keys: Keyed) -> Option<Key<'a>> {
         // SAFETY: the caller's promise: not empty.
-        Key { name, hash: unsafe { text::hash_name(name, keys) } }
+        text::is_quick(name, keys).then(|| Key {
+            name,
+            hash: unsafe { text::hash_quickly(name, keys) },
+            seen: MAY_HAVE_WINDOWS,
+        })
     }
 
     /// `None` if no entry can have this name.
     #[inline(always)]
     pub(crate) fn new<N: Name>(name: &'a N, keys: Keyed) -> Option<Key<'a>> {
-        // SAFETY: `bytes` gives names.
-        name.bytes_by(keys.windowed).map(|name| unsafe { Key::of_name(name, keys) })
+        let name = name.bytes_by(keys.windowed)?;
+        // SAFETY: `bytes_by` gives names.
+        Some(unsafe { Key::quick(name, keys).unwrap_or_else(|| Key::of_name(name, keys)) })
     }
 
     /// The name of `entry`, if it has one.
@@ -106,22 +122,24 @@ impl<'a> Key<'a> {
         unsafe { name_of(entry).map(|name| Key::of_name(name, keys)) }
     }
 
+    /// Where the value of `entry` starts if its name is this one. Wait-free; reads at most the name's bytes and [`BEYOND`](text::BEYOND) more.
+    ///
+    /// # Safety
+    /// - `entry` is fixed (H1 of `hints`).
+    #[inline(always)]
+    pub(crate) unsafe fn value_in_fixed(&self, entry: *const c_char) -> Option<*const c_char> {
+        // SAFETY: the caller's promise; the invariant.
+        unsafe {
+            text::is_named(entry.cast(), self.name, self.seen).then(|| entry.add(self.name.len() + 1))
+        }
+    }
+
     /// The same, to look at entries for it.
     #[inline(always)]
     pub(crate) fn wanted(&self) -> Wanted<'a> {
         // SAFETY: the invariant.
         unsafe { Wanted::of(self.name) }
     }
-}
-
-/// Where the value of `entry` starts if its name is `name`. Wait-free; reads at most the name's bytes and [`BEYOND`](text::BEYOND) more.
-///
-/// # Safety
-/// - `entry` is fixed (H1 of `hints`), `name` is a name.
-#[inline(always)]
-pub(crate) unsafe fn value_in_fixed(entry: *const c_char, name: &[u8]) -> Option<*const c_char> {
-    // SAFETY: the caller's promise; a name has no NUL and no `=`.
-    unsafe { text::is_named(entry.cast(), name).then(|| entry.add(name.len() + 1)) }
 }
 
 /// A name to look for by looking at each entry. Invariant: as for [`Key`].

@@ -34,11 +34,11 @@
 //! | `[hint]` | `Slot::store`, `Hints::note` | the end of `machine::candidates` | that the generation is odd |
 //! | `[generation]` | `Change::drop` | `Hints::generation` | all slots, shadows and tags of the change |
 
-use crate::entry::{Key, Wanted, value_in_fixed};
+use crate::entry::{Key, Wanted};
 use crate::machine::{self, GROUP, Groups, LANE, Lanes, SPAN, Side};
 use crate::slot::{Head, Slot, Slots, slots};
 use crate::sync::{self, AtomicPtr, AtomicU16, AtomicUsize, Ordering};
-use crate::text::{HASH, Keyed, Keys, Short};
+use crate::text::{HASH, Keyed, Keys};
 use core::cell::Cell;
 use core::ffi::c_char;
 use core::ops::Range;
@@ -196,8 +196,8 @@ impl Hints {
         wider: bool,
     ) -> *const c_char {
         // What is rare is a call at the end, so that it costs the rest nothing.
-        // SAFETY: a name is not empty.
-        let Some(short) = (unsafe { Short::of(name, keyed) }) else {
+        // SAFETY: the caller's promise: a name.
+        let Some(key) = (unsafe { Key::quick(name, keyed) }) else {
             // SAFETY: the caller's promise.
             return unsafe { self.find_slowly(head, name, keys, before) };
         };
@@ -205,31 +205,31 @@ impl Hints {
             // SAFETY: the caller's promise.
             return unsafe { scan(head, name) };
         };
-        let hash = short.hash(keyed);
         // A list that goes on behind the first group takes longer, and who asks for one name again and again often has it in front. (In a short
         // list this would cost other names more than it saves.)
         let next = (first | (GROUP - 1)) + 1;
         if next < self.end && !self.slot(next - 1).load().is_null() {
-            let entry = self.slot(first).load();
             // Relaxed: if it is of another entry, that one is compared.
-            let may_be = self.tag(first).load(Ordering::Relaxed) == tag(hash);
-            // SAFETY: H1: not null, so a shadow of an entry.
-            if may_be && self.is_fixed(first, entry) && unsafe { short.is_at(entry.cast()) } {
-                return entry.wrapping_add(name.len() + 1);
+            let may_be = self.tag(first).load(Ordering::Relaxed) == tag(key.hash);
+            if may_be {
+                // SAFETY: the caller's promise: a slot of the list.
+                if let Some(value) = unsafe { self.value_at(first, self.slot(first).load(), &key) } {
+                    return value;
+                }
             }
         }
         // SAFETY: `first` is one of these slots.
-        let mut search = unsafe { Search::new(self, first, hash, Side::Reader, wider) };
+        let mut search = unsafe { Search::new(self, first, key.hash, Side::Reader, wider) };
         // SAFETY: no null slot was met yet.
         let Some(i) = (unsafe { search.next() }) else {
             // SAFETY: the caller's promise.
             return unsafe { scan(head, name) };
         };
         let entry = self.slot(i).load();
-        if !entry.is_null() && self.is_fixed(i, entry) {
-            // SAFETY: H1; which pointers are shadows does not change over time.
-            if unsafe { short.is_at(entry.cast()) } {
-                return entry.wrapping_add(name.len() + 1);
+        if !entry.is_null() {
+            // SAFETY: as above.
+            if let Some(value) = unsafe { self.value_at(i, entry, &key) } {
+                return value;
             }
         }
         if entry.is_null() && self.is_still(before) {
@@ -237,6 +237,19 @@ impl Hints {
         }
         // SAFETY: as this function; `i` is a candidate.
         unsafe { self.find_from(head, name, keys, i, before) }
+    }
+
+    /// The value in slot `i`, if it is known to hold `entry`, a fixed one, and that has this name.
+    ///
+    /// # Safety
+    /// - `entry` was loaded from that slot, or is null.
+    #[inline(always)]
+    unsafe fn value_at(&self, i: usize, entry: *mut c_char, key: &Key<'_>) -> Option<*const c_char> {
+        if !self.is_fixed(i, entry) {
+            return None;
+        }
+        // SAFETY: H1; which pointers are shadows does not change over time, and null is none.
+        unsafe { key.value_in_fixed(entry) }
     }
 
     /// The same, however long the name is.
@@ -559,7 +572,7 @@ impl Named<'_> {
 unsafe fn is_named(entry: *const c_char, key: &Key<'_>, fixed: bool) -> bool {
     // SAFETY: the caller's promise.
     unsafe {
-        if fixed { value_in_fixed(entry, key.name).is_some() } else { key.wanted().value_in(entry).is_some() }
+        if fixed { key.value_in_fixed(entry).is_some() } else { key.wanted().value_in(entry).is_some() }
     }
 }
 

@@ -278,10 +278,9 @@ impl Store {
         let name = key.name;
         let is_enough = |old: Option<(Place, bool)>| {
             // Ours, so nobody edits it, and equal: nothing to do. A string of somebody else's is replaced by a copy of ours.
-            // SAFETY: L2, L4: an entry in the list, of this name; its value follows. It is fixed: eight bytes behind it are readable, of ours (K4)
-            // and of the kernel's, behind which the file name and a word come.
+            // SAFETY: L2, L4, K4: an entry in the list, of this name; its value follows, and bytes that can be read.
             let equal = |old: Place| unsafe {
-                keep::is(old.entry.add(name.len() + 1), value) && self.strings.owns(old.entry)
+                self.strings.owns(old.entry) && keep::is(old.entry.add(name.len() + 1), value, keys)
             };
             old.is_some_and(|(old, fixed)| !overwrite || fixed && equal(old))
         };

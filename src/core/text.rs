@@ -4,7 +4,7 @@
 //! - T1: hashes are keyed by two numbers that nobody outside the process knows ([`Keys`]), so nobody can choose names or values that
 //!   collide. Source of the method, a product folded upon itself: Wang Yi's wyhash.
 
-use crate::machine::{self, BITS, CHUNK, WINDOW, Windowed};
+use crate::machine::{self, BITS, CHUNK, MAY_HAVE_WINDOWS, WINDOW, Windowed};
 use crate::sync::{self, AtomicUsize, Ordering, byte, const_new};
 
 /// Bytes of the string at `at` before its NUL or its first `=`, whichever comes first.
@@ -143,33 +143,29 @@ impl Keyed {
         product as u64 ^ (product >> 64) as u64
     }
 
-    /// A hash of `bytes`.
-    #[inline]
-    pub(crate) fn hash(self, bytes: &[u8]) -> u64 {
-        let (at, len) = (bytes.as_ptr(), bytes.len());
-        // SAFETY: as many bytes, if there are any.
-        let last = unsafe {
-            match len {
-                0 => 0,
-                1..8 => short(at, len),
-                _ => plain(at.add(len - 8)),
-            }
-        };
-        let words = bytes.chunks_exact(8);
-        // SAFETY: eight bytes.
-        let hash = words.fold(len as u64, |hash, word| self.fold(hash, unsafe { plain(word.as_ptr()) }));
-        self.fold(hash, last)
-    }
-
-    /// A hash of a name's first bytes, which [`Words`] leave out, or 0 if there are none.
-    #[inline(always)]
-    fn hash_start(self, name: &[u8]) -> u64 {
-        if name.len() > TAIL { self.hash_long(name) } else { 0 }
-    }
-
+    /// A hash of `bytes`, none of which is NUL.
     #[inline(never)]
-    fn hash_long(self, name: &[u8]) -> u64 {
-        self.hash(name.split_at(name.len() - TAIL).0)
+    pub(crate) fn hash(self, bytes: &[u8]) -> u64 {
+        // SAFETY: W4.
+        let words = unsafe { if self.sees(bytes) { Words::in_window(bytes) } else { Words::of(bytes) } };
+        let start = bytes.len().checked_sub(TAIL).filter(|&start| start > 0);
+        words.hash(self).wrapping_add(start.map_or(0, |start| self.hash_start(bytes.split_at(start).0)))
+    }
+
+    /// A hash of what [`Words`] leave out.
+    fn hash_start(self, bytes: &[u8]) -> u64 {
+        let words = bytes.chunks(SHORT).map(|word| {
+            let mut padded = [0; SHORT];
+            padded[..word.len()].copy_from_slice(word);
+            u64::from_le_bytes(padded)
+        });
+        words.fold(bytes.len() as u64, |hash, word| self.fold(hash, word))
+    }
+
+    /// True if these bytes are in their window, and that may be loaded (W4). (There may be no memory where there are none.)
+    #[inline(always)]
+    pub(crate) fn sees(self, bytes: &[u8]) -> bool {
+        (1..=TAIL).contains(&bytes.len()) && self.windowed.has(bytes.as_ptr())
     }
 
     /// A number of which nobody can tell that of another one. (Squared, so that sums of these tell more than sums of numbers.)
@@ -193,68 +189,24 @@ fn hash_bits(hash: u64) -> u32 {
 }
 
 /// The hash of a name, [`HASH`] bits of it.
+pub(crate) fn hash_name(name: &[u8], keys: Keyed) -> u32 {
+    hash_bits(keys.hash(name))
+}
+
+/// The same, without a branch that depends on the length, of a name that [`is_quick`].
 ///
 /// # Safety
-/// - the name is not empty.
+/// - it is.
 #[inline(always)]
-pub(crate) unsafe fn hash_name(name: &[u8], keys: Keyed) -> u32 {
-    // Not `hash`, which branches by the length, and lengths are hard to predict: it is on the way of every read, where that costs 4 ns.
-    // SAFETY: the caller's promise.
-    let words = unsafe {
-        if name.len() <= TAIL && keys.windowed.has(name.as_ptr()) {
-            Words::in_window(name)
-        } else {
-            Words::of(name)
-        }
-    };
-    hash_bits(words.hash(keys).wrapping_add(keys.hash_start(name)))
+pub(crate) unsafe fn hash_quickly(name: &[u8], keys: Keyed) -> u32 {
+    // SAFETY: W4.
+    hash_bits(unsafe { if MAY_HAVE_WINDOWS { Words::in_window(name) } else { Words::of(name) } }.hash(keys))
 }
 
-/// A name of at most [`TAIL`] bytes, ready to be hashed and compared without branches.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Short<'a> {
-    name: &'a [u8],
-    words: Words,
-}
-
-impl<'a> Short<'a> {
-    /// `None` of a name that is not short, or whose window may not be loaded, where others may.
-    ///
-    /// # Safety
-    /// - the name is not empty.
-    #[inline(always)]
-    pub(crate) unsafe fn of(name: &'a [u8], keys: Keyed) -> Option<Short<'a>> {
-        if name.len() > TAIL || machine::MAY_HAVE_WINDOWS && !keys.windowed.has(name.as_ptr()) {
-            return None;
-        }
-        // SAFETY: W4, or the caller's promise.
-        let words = unsafe { if machine::MAY_HAVE_WINDOWS { Words::in_window(name) } else { Words::of(name) } };
-        Some(Short { name, words })
-    }
-
-    /// The same as [`hash_name`].
-    #[inline(always)]
-    pub(crate) fn hash(self, keys: Keyed) -> u32 {
-        hash_bits(self.words.hash(keys))
-    }
-
-    /// True if this name stands at `entry`, and `=` follows: as [`is_named`].
-    ///
-    /// # Safety
-    /// - as there; the name has no NUL and no `=` in it.
-    #[inline(always)]
-    pub(crate) unsafe fn is_at(self, entry: *const u8) -> bool {
-        let (at, len) = (self.name.as_ptr(), self.name.len());
-        // SAFETY: W4, the caller's promise.
-        unsafe {
-            let is_there = if machine::MAY_HAVE_WINDOWS {
-                machine::are_alike(entry, at, len)
-            } else {
-                Words::at(entry, len).are(self.words)
-            };
-            is_there && byte(entry.add(len)) == b'='
-        }
-    }
+/// True if a name can be hashed and compared without branches that depend on its length.
+#[inline(always)]
+pub(crate) fn is_quick(name: &[u8], keys: Keyed) -> bool {
+    if MAY_HAVE_WINDOWS { keys.sees(name) } else { name.len() <= TAIL }
 }
 
 /// A name of up to 32 bytes, filled up with zeros, or the last 32 of a longer one: two names of one length have the same words if and only if
@@ -268,16 +220,14 @@ const SHORT: usize = 8;
 pub(crate) const TAIL: usize = WINDOW;
 
 impl Words {
-    /// The words of `name`, of which nothing is read but its bytes and what W1 allows. One branch: lengths are hard to predict.
-    ///
-    /// # Safety
-    /// - it is not empty.
+    /// The words of `name`, of which nothing is read but its bytes and what W1 allows. One branch that depends on its length: such are hard to
+    /// predict.
     #[inline(always)]
-    unsafe fn of(name: &[u8]) -> Words {
+    fn of(name: &[u8]) -> Words {
         let (at, len) = (name.as_ptr(), name.len());
         if len < SHORT {
-            // SAFETY: as many bytes, at least one.
-            return Words([unsafe { short(at, len) }, 0, 0, 0]);
+            // SAFETY: as many bytes.
+            return Words([if len == 0 { 0 } else { unsafe { short(at, len) } }, 0, 0, 0]);
         }
         let (start, last) = (len.saturating_sub(TAIL), len - SHORT);
         Words(core::array::from_fn(|i| {
@@ -399,13 +349,28 @@ pub(crate) unsafe fn is_name_of(entry: *const u8, name: &[u8]) -> bool {
     }
 }
 
-/// True if `name` stands at `entry`, and `=` follows.
+/// True if `name` stands at `entry`, and `=` follows. Without a branch that depends on its length if `seen` ([`Keyed::sees`]).
 ///
 /// # Safety
 /// - `name` is not empty, and has no NUL and no `=` in it;
 /// - `entry` is a NUL-terminated string, and readable for [`BEYOND`] bytes from its first `=` or NUL on.
 #[inline(always)]
-pub(crate) unsafe fn is_named(entry: *const u8, name: &[u8]) -> bool {
+pub(crate) unsafe fn is_named(entry: *const u8, name: &[u8], seen: bool) -> bool {
+    if !seen {
+        // SAFETY: the caller's promise.
+        return unsafe { is_named_by_words(entry, name) };
+    }
+    let len = name.len();
+    // SAFETY: W4, and the caller's promise.
+    unsafe { machine::are_alike(entry, name.as_ptr(), len) && byte(entry.add(len)) == b'=' }
+}
+
+/// The same for every name.
+///
+/// # Safety
+/// - as there.
+#[inline(never)]
+unsafe fn is_named_by_words(entry: *const u8, name: &[u8]) -> bool {
     let len = name.len();
     // SAFETY: what comes before the words is compared first. If it is the same, the first `=` or NUL of the entry is not in it; so the words, and
     // the byte behind them if they are the same, are within BEYOND of that.
@@ -413,6 +378,18 @@ pub(crate) unsafe fn is_named(entry: *const u8, name: &[u8]) -> bool {
         (len <= TAIL || starts_with(entry, name.split_at_unchecked(len - TAIL).0))
             && Words::at(entry, len).are(Words::of(name))
             && byte(entry.add(len)) == b'='
+    }
+}
+
+/// True if the string at `text` starts with `bytes`, which are `seen` if [`Keyed::sees`] them.
+///
+/// # Safety
+/// - as for [`starts_with`], and the window of the string is readable.
+#[inline(always)]
+pub(crate) unsafe fn starts_quickly(text: *const u8, bytes: &[u8], seen: bool) -> bool {
+    // SAFETY: W4, and the caller's promise.
+    unsafe {
+        if seen { machine::are_alike(text, bytes.as_ptr(), bytes.len()) } else { starts_with(text, bytes) }
     }
 }
 
@@ -478,16 +455,14 @@ mod tests {
                 let padded = |text: String| "x".repeat(skip) + &text + &"\0".repeat(BEYOND + 1);
                 let placed = padded(name.clone());
                 let name_there = &placed.as_bytes()[skip..skip + len];
-                // SAFETY: not empty.
-                let of = |name: &[u8]| unsafe { Words::of(name) };
-                let words = of(name_there);
+                let words = Words::of(name_there);
                 let is = |entry: &str| {
                     let entry = padded(entry.into());
                     let at = entry.as_ptr().wrapping_add(skip);
                     // SAFETY: padded as promised; NUL-terminated, not empty.
                     let (is, looked_at) = unsafe {
                         let by_look = starts(at, start_of(name_there)) && is_name_of(at, name_there);
-                        (is_named(at, name_there), by_look)
+                        (is_named(at, name_there, false), by_look)
                     };
                     assert_eq!(is, looked_at, "{entry}");
                     is
@@ -498,7 +473,7 @@ mod tests {
                     for other in ["!", "="] {
                         let mut changed = name.clone();
                         changed.replace_range(i..=i, other);
-                        let same = words == of(changed.as_bytes());
+                        let same = words == Words::of(changed.as_bytes());
                         assert_eq!(same, i + TAIL < len);
                         assert!(!is(&format!("{changed}=")), "{i} of {len}");
                     }
@@ -514,13 +489,11 @@ mod tests {
         let keys = keyed([0x9e37_79b9, 0xd1b5_4a33], Windowed::ask());
         for len in [1, 7, 8, 31, 32, 33, 40, 41, 80] {
             let name: Vec<u8> = (0..len).map(|i| b'A' + (i % 26) as u8).collect();
-            // SAFETY: not empty.
-            let hash = unsafe { hash_name(&name, keys) };
+            let hash = hash_name(&name, keys);
             for i in 0..len {
                 let mut other = name.clone();
                 other[i] = b'_';
-                // SAFETY: as above.
-                assert_ne!(unsafe { hash_name(&other, keys) }, hash, "{i} of {len}");
+                assert_ne!(hash_name(&other, keys), hash, "{i} of {len}");
             }
         }
     }
@@ -531,8 +504,7 @@ mod tests {
         for len in 1..40 {
             let name: Vec<u8> = (1..=len).collect();
             let boxed: std::boxed::Box<[u8]> = name.clone().into();
-            // SAFETY: not empty.
-            unsafe { assert_eq!(Words::of(&boxed), Words::of(&name)) };
+            assert_eq!(Words::of(&boxed), Words::of(&name));
         }
     }
 }

@@ -100,7 +100,7 @@ impl Strings {
         let known = || {
             // SAFETY: the caller's promise.
             unsafe { parts(entry, keys) }
-                .and_then(|(key, value)| self.known(hash(key, value, keys), key, value))
+                .and_then(|(key, value)| self.known(hash(key, value, keys), key, value, keys))
         };
         !self.some_were_put() && self.owns(entry) && known() == Some(entry)
     }
@@ -118,7 +118,7 @@ impl Strings {
     pub(crate) fn string(&self, key: Key<'_>, value: &[u8], keys: Keyed) -> Result<*mut c_char, Stop> {
         let bytes = entry::size(key.name, value).ok_or(Stop::Memory(usize::MAX))?;
         let hash = hash(key, value, keys);
-        if let Some(known) = self.known(hash, key, value) {
+        if let Some(known) = self.known(hash, key, value, keys) {
             return Ok(known);
         }
         let table = self.table_with_room()?;
@@ -133,13 +133,13 @@ impl Strings {
     }
 
     /// The string, if there is one.
-    fn known(&self, hash: u32, key: Key<'_>, value: &[u8]) -> Option<*mut c_char> {
+    fn known(&self, hash: u32, key: Key<'_>, value: &[u8], keys: Keyed) -> Option<*mut c_char> {
         // SAFETY: K3: null or a table of ours, which stays.
         let table = unsafe { sync::own(&self.table).as_ref() }?;
         table.alike(hash).map(|i| table.places()[i].get()).find(|&known| {
             sync::read(known);
             // SAFETY: K2: our strings stay; a program that edits one leaves it terminated, or overruns it itself.
-            unsafe { holds(known, key, value) }
+            unsafe { holds(known, key, value, keys) }
         })
     }
 
@@ -272,17 +272,16 @@ unsafe fn parts<'a>(string: *const c_char, keys: Keyed) -> Option<(Key<'a>, &'a 
 /// # Safety
 /// - `known` is a string of ours.
 #[inline(never)] // or all that is to be compared would be made ready before anything is found
-unsafe fn holds(known: *const c_char, key: Key<'_>, value: &[u8]) -> bool {
+unsafe fn holds(known: *const c_char, key: Key<'_>, value: &[u8], keys: Keyed) -> bool {
     // SAFETY: K4; a value found lies in the same string.
-    unsafe { entry::value_in_fixed(known, key.name).is_some_and(|found| is(found, value)) }
+    unsafe { key.value_in_fixed(known).is_some_and(|found| is(found, value, keys)) }
 }
 
 /// True if `text` is `bytes` now.
 ///
 /// # Safety
-/// - `text` is NUL-terminated, and readable for 8 bytes past its NUL; `bytes` holds no NUL.
-pub(crate) unsafe fn is(text: *const c_char, bytes: &[u8]) -> bool {
-    let text = text.cast::<u8>();
-    // SAFETY: the caller's promise; after as many bytes that are not NUL, another one of the string follows.
-    unsafe { text::starts_with(text, bytes) && byte(text.add(bytes.len())) == 0 }
+/// - `text` is NUL-terminated, and readable for [`BEYOND`](text::BEYOND) bytes past its NUL; `bytes` holds no NUL.
+pub(crate) unsafe fn is(text: *const c_char, bytes: &[u8], keys: Keyed) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { text::starts_quickly(text.cast(), bytes, keys.sees(bytes)) && byte(text.cast::<u8>().add(bytes.len())) == 0 }
 }

@@ -169,7 +169,7 @@ pub(crate) unsafe fn words(at: *const u8, len: usize) -> [u64; 4] {
 /// See [`super::are_alike`].
 ///
 /// # Safety
-/// - as there; `len` is 1 to [`WINDOW`](super::WINDOW).
+/// - as there; `len` is at most [`WINDOW`](super::WINDOW).
 #[inline(always)]
 pub(crate) unsafe fn are_alike(a: *const u8, b: *const u8, len: usize) -> bool {
     let (same, upper): (u32, u32);
@@ -189,7 +189,7 @@ pub(crate) unsafe fn are_alike(a: *const u8, b: *const u8, len: usize) -> bool {
             options(readonly, nostack, preserves_flags, pure),
         );
     }
-    u64::from(!(upper << 16 | same)) << (64 - len) == 0
+    u64::from(!(upper << 16 | same)) & !(!0 << len) == 0
 }
 
 /// See [`super::next_like`]. Aligned: at some places in a cache line such a loop takes twice as long.
