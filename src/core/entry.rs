@@ -91,18 +91,17 @@ impl<'a> Key<'a> {
         Key { name, hash: text::hash_name(name, keys), seen: keys.sees(name) }
     }
 
-    /// The same of a name that is quick to look for ([`text::is_quick`]), else `None`.
+    /// The same of a name that [is quick](text::is_quick) to look for, else `None`.
     ///
     /// # Safety
     /// - as there.
     #[inline(always)]
     pub(crate) unsafe fn quick(name: &'a [u8], keys: Keyed) -> Option<Key<'a>> {
-        // SAFETY: the caller's promise: not empty.
-        text::is_quick(name, keys).then(|| Key {
-            name,
-            hash: unsafe { text::hash_quickly(name, keys) },
-            seen: MAY_HAVE_WINDOWS,
-        })
+        if !text::is_quick(name, keys) {
+            return None;
+        }
+        // SAFETY: just asked.
+        Some(Key { name, hash: unsafe { text::hash_quickly(name, keys) }, seen: MAY_HAVE_WINDOWS })
     }
 
     /// `None` if no entry can have this name.
@@ -129,9 +128,7 @@ impl<'a> Key<'a> {
     #[inline(always)]
     pub(crate) unsafe fn value_in_fixed(&self, entry: *const c_char) -> Option<*const c_char> {
         // SAFETY: the caller's promise; the invariant.
-        unsafe {
-            text::is_named(entry.cast(), self.name, self.seen).then(|| entry.add(self.name.len() + 1))
-        }
+        unsafe { text::is_named(entry.cast(), self.name, self.seen).then(|| entry.add(self.name.len() + 1)) }
     }
 
     /// The same, to look at entries for it.

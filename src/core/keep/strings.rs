@@ -283,5 +283,8 @@ unsafe fn holds(known: *const c_char, key: Key<'_>, value: &[u8], keys: Keyed) -
 /// - `text` is NUL-terminated, and readable for [`BEYOND`](text::BEYOND) bytes past its NUL; `bytes` holds no NUL.
 pub(crate) unsafe fn is(text: *const c_char, bytes: &[u8], keys: Keyed) -> bool {
     // SAFETY: the caller's promise.
-    unsafe { text::starts_quickly(text.cast(), bytes, keys.sees(bytes)) && byte(text.cast::<u8>().add(bytes.len())) == 0 }
+    unsafe {
+        text::starts_quickly(text.cast(), bytes, keys.sees(bytes))
+            && byte(text.cast::<u8>().add(bytes.len())) == 0
+    }
 }

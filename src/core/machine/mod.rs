@@ -8,9 +8,9 @@
 //! - W1: a load that may reach past the end of a string is aligned to its size (16 bytes at most). So it stays within the page,
 //!   within the granule of a tagged memory (MTE), and within what memcheck calls a partial load.
 //! - W2: other loads stay within what the caller promises.
-//! - W4: but 32 bytes are loaded from the start of a string on x86-64, if they lie on one page: no memory there has tags. Not under memcheck,
-//!   which would call it an error: it is asked once.
-//! - W3: and two bytes are loaded of an entry that may be empty, unless the second one lies on another page. So did glibc up to 2.36.
+//! - W3: but two bytes are loaded of an entry that may be empty, unless the second one lies on another page. So did glibc up to 2.36.
+//! - W4: and on x86-64, which has no tagged memory, a [window](WINDOW) from the start of a string, if all of it lies on one page; not under
+//!   memcheck, which takes it for an error ([`Windowed`]).
 
 #[cfg(all(target_arch = "aarch64", not(any(loom, miri))))]
 mod aarch64;
@@ -41,38 +41,36 @@ pub(crate) use machine::next_like;
 pub(crate) use machine::{BITS, CHUNK, ends};
 /// Slots of a group; bits of a lane.
 pub(crate) use machine::{GROUP, LANE};
-/// Eight bytes, and four, as a number of which the first byte is the lowest digit.
-pub(crate) use machine::{half_word, word};
-/// The first `len` bytes of [`WINDOW`] readable ones, filled up with zeros, as words of which the first byte is the lowest digit.
-pub(crate) use machine::words;
-/// Bits for those of [`WINDOW`] readable bytes that are NUL or `=`; true if the first `len` bytes of two windows are the same.
-pub(crate) use machine::{are_alike, window_ends};
-/// True if windows may be loaded on this kind of machine.
-pub(crate) use machine::MAY_HAVE_WINDOWS;
+/// True if windows of strings may be loaded on this kind of machine (W4); of a window that may be loaded, a bit for each byte that is NUL or `=`;
+/// of two such, whether their first `len` bytes are the same.
+pub(crate) use machine::{MAY_HAVE_WINDOWS, are_alike, window_ends};
+/// Eight bytes, and four, as a number of which the first byte is the lowest digit; the first `len` bytes of a window that may be loaded, as four
+/// such numbers, filled up with zeros.
+pub(crate) use machine::{half_word, word, words};
 
-/// Bytes that are looked at together.
+/// Bytes of a window.
 pub(crate) const WINDOW: usize = 32;
 
-/// Which strings a whole window may be loaded of, wherever they end (W4). The number is that of the places in a page where such a string may begin.
+/// Which strings' windows may be loaded (W4): those that begin in the first so many bytes of a page.
 #[derive(Clone, Copy, Debug)]
 pub struct Windowed(pub(crate) usize);
 
 impl Windowed {
     /// None.
     pub(crate) const NEVER: Windowed = Windowed(0);
-    /// The smallest page of all machines.
+    /// The least bytes of a page.
     const PAGE: usize = 4096;
 
     /// What this process may do.
     pub(crate) fn ask() -> Windowed {
-        let may = machine::MAY_HAVE_WINDOWS && !machine::is_watched();
+        let may = MAY_HAVE_WINDOWS && !machine::is_watched();
         Windowed(if may { Windowed::PAGE - WINDOW + 1 } else { 0 })
     }
 
-    /// True if the window of the string at `at` may be loaded.
+    /// True if the window at `at` may be loaded, a byte of which is readable.
     #[inline(always)]
     pub(crate) fn has(self, at: *const u8) -> bool {
-        machine::MAY_HAVE_WINDOWS && at.addr() % Windowed::PAGE < self.0
+        MAY_HAVE_WINDOWS && at.addr() % Windowed::PAGE < self.0
     }
 }
 
@@ -172,7 +170,8 @@ mod tests {
             while next == first || !(next == end || next == first + SPAN || is_null(next - 1)) {
                 // SAFETY: as many of each.
                 let lanes = unsafe { portable::candidates(groups(false), next, tag, Side::Reader) };
-                let of = |slot: usize| lanes.0 >> ((slot + portable::SPAN - lanes.1) * portable::LANE) & 1 != 0;
+                let of =
+                    |slot: usize| lanes.0 >> ((slot + portable::SPAN - lanes.1) * portable::LANE) & 1 != 0;
                 portably.extend((next..lanes.1).filter(|&slot| slot >= from && of(slot)));
                 next = lanes.1;
             }
@@ -221,6 +220,39 @@ mod tests {
         }
         // SAFETY: mapped above.
         assert_eq!(unsafe { libc::munmap(page.cast(), 2 * PAGE) }, 0);
+    }
+
+    /// Windows, byte by byte, at every place.
+    #[test]
+    fn every_form_sees_the_same_in_a_window() {
+        let bytes: Vec<u8> = (0..=255u8).chain(std::iter::repeat_n(b'=', 40)).chain([0; 40]).collect();
+        for i in 0..=bytes.len() - WINDOW {
+            let (window, at) = (&bytes[i..i + WINDOW], bytes[i..].as_ptr());
+            let is_end = |lane: usize| matches!(window[lane], 0 | b'=');
+            let ends = (0..WINDOW).fold(0, |ends, lane| ends | u32::from(is_end(lane)) << lane);
+            // SAFETY: a window.
+            assert!(!MAY_HAVE_WINDOWS || ends == unsafe { window_ends(at) });
+            for len in 0..=WINDOW {
+                let mut padded = [0; WINDOW];
+                padded[..len].copy_from_slice(&window[..len]);
+                let by_byte =
+                    core::array::from_fn(|i| u64::from_le_bytes(core::array::from_fn(|j| padded[8 * i + j])));
+                // SAFETY: a window.
+                unsafe {
+                    assert_eq!(words(at, len), by_byte, "{i} {len}");
+                    assert_eq!(portable::words(at, len), by_byte, "{i} {len}");
+                    for other in 0..WINDOW {
+                        let mut changed: [u8; WINDOW] = core::array::from_fn(|j| window[j]);
+                        changed[other] ^= 0x40;
+                        assert_eq!(are_alike(at, changed.as_ptr(), len), other >= len, "{i} {len} {other}");
+                        assert_eq!(portable::are_alike(at, changed.as_ptr(), len), other >= len);
+                    }
+                }
+            }
+        }
+        assert!(!portable::MAY_HAVE_WINDOWS && portable::is_watched() && !portable::has_wider(true));
+        // SAFETY: a window.
+        assert_eq!(unsafe { portable::window_ends(bytes.as_ptr()) }, 0);
     }
 
     /// Words and ends of chunks, byte by byte.

@@ -71,11 +71,12 @@ pub(crate) const MAY_HAVE_WINDOWS: bool = true;
 
 /// True under memcheck, which knows of each byte whether it may be read. Source: valgrind's manual, "The Client Request mechanism", and memcheck.h.
 pub(crate) fn is_watched() -> bool {
-    const ARE_READABLE: usize = (b'M' as usize) << 24 | (b'C' as usize) << 16 | 4;
-    let request = [ARE_READABLE, (&raw const ARE_READABLE_OF).addr(), 1, 0, 0, 0];
+    const IS_READABLE: usize = (b'M' as usize) << 24 | (b'C' as usize) << 16 | 4;
+    let byte: u8 = 0;
+    let request = [IS_READABLE, (&raw const byte).addr(), size_of::<u8>(), 0, 0, 0];
     let mut unreadable: usize = 1;
-    // SAFETY: turns a register by 128 bits in all, and exchanges another with itself. Only valgrind, which knows this sequence, reads the
-    // request, and puts its answer into `unreadable`.
+    // SAFETY: rotates a register by 128 bits in all, and exchanges another with itself. Only valgrind, which knows this sequence, reads the
+    // request, and puts its answer into `unreadable`: the first address that is not readable, or 0.
     unsafe {
         asm!(
             "rol rdi, 3",
@@ -89,9 +90,6 @@ pub(crate) fn is_watched() -> bool {
     }
     unreadable == 0
 }
-
-/// A byte that is readable.
-static ARE_READABLE_OF: u8 = 0;
 
 /// See [`super::window_ends`].
 ///
@@ -234,11 +232,7 @@ pub(crate) unsafe fn candidates(groups: Groups, first: usize, tag: u16, _: Side)
     let stop = groups.end.min(first + SPAN);
     // SAFETY: the caller's promise; `has_wider` was asked when the hints were made.
     unsafe {
-        if groups.wider {
-            with_avx2(groups, first, stop, tag)
-        } else {
-            with_sse2(groups, first, stop, tag)
-        }
+        if groups.wider { with_avx2(groups, first, stop, tag) } else { with_sse2(groups, first, stop, tag) }
     }
 }
 
