@@ -138,7 +138,8 @@ mod tests {
         struct Tags([AtomicU16; SLOTS]);
         #[repr(align(64))]
         struct Pointers([AtomicPtr<c_char>; SLOTS + 8]);
-        let pointer = |i: usize| ptr::without_provenance_mut::<c_char>(i << 32 | i);
+        // Also such as have one half in common.
+        let pointer = |i: usize| ptr::without_provenance_mut::<c_char>((i / 2) << 32 | i.div_ceil(2));
         for _ in 0..20_000 {
             let start = below(8);
             // Sometimes few nulls, so that stretches of every length are met.

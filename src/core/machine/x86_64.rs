@@ -331,6 +331,7 @@ unsafe fn with_sse2(groups: Groups, first: usize, stop: usize, tag: u16) -> (Lan
     // SAFETY: loads slots, shadows and tags in whole groups, all of which the caller says exist, shadows and tags aligned to 16 bytes.
     unsafe {
         asm!(
+            "pcmpeqd {ones}, {ones}",
             "2:",
             // Slots that equal their shadow, as pairs of 32 bits, then of 16, then of 8 bits: eight slots a register.
             "movdqu {a}, [{slots} + 8*{i}]",
@@ -362,7 +363,9 @@ unsafe fn with_sse2(groups: Groups, first: usize, stop: usize, tag: u16) -> (Lan
             "movdqa {d}, {wanted}",
             "pcmpeqw {d}, [{tags} + 2*{i} + 16]",
             "pandn {d}, {b}",
-            // A register of both: a byte and then a bit for each slot.
+            // Both halves of a slot count; then a byte and a bit for each.
+            "pcmpeqw {c}, {ones}",
+            "pcmpeqw {d}, {ones}",
             "packsswb {c}, {d}",
             "pmovmskb {bits:e}, {c}",
             "or {other}, {bits}",
@@ -375,7 +378,7 @@ unsafe fn with_sse2(groups: Groups, first: usize, stop: usize, tag: u16) -> (Lan
             "3:",
             slots = in(reg) groups.slots, shadows = in(reg) groups.shadows, tags = in(reg) groups.tags,
             i = inout(reg) next, stop = in(reg) stop, other = inout(reg) other, bits = out(reg) _,
-            wanted = in(xmm_reg) wanted,
+            wanted = in(xmm_reg) wanted, ones = out(xmm_reg) _,
             a = out(xmm_reg) _, b = out(xmm_reg) _, c = out(xmm_reg) _, d = out(xmm_reg) _,
             // Not `readonly`: no other access may be moved across.
             options(nostack),
