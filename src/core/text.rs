@@ -439,12 +439,20 @@ mod tests {
                         bytes[skip + len] = end;
                         // SAFETY: there is a NUL: the last byte is 0 or `=`, so one is appended.
                         bytes.push(0);
-                        // SAFETY: as said.
-                        assert_eq!(unsafe { length(bytes.as_ptr().add(skip)) }, len, "{skip} {len}");
+                        let at = bytes.as_ptr().wrapping_add(skip);
+                        // SAFETY: as said; and a window.
+                        unsafe {
+                            assert_eq!(length(at), len, "{skip} {len}");
+                            assert_eq!(length_by(at, Windowed::ask()), len, "{skip} {len}");
+                        }
                     }
                 }
             }
         }
+    }
+
+    fn may_see(len: usize) -> bool {
+        MAY_HAVE_WINDOWS && (1..=TAIL).contains(&len)
     }
 
     #[test]
@@ -460,11 +468,12 @@ mod tests {
                     let entry = padded(entry.into());
                     let at = entry.as_ptr().wrapping_add(skip);
                     // SAFETY: padded as promised; NUL-terminated, not empty.
-                    let (is, looked_at) = unsafe {
+                    let (is, looked_at, seen) = unsafe {
                         let by_look = starts(at, start_of(name_there)) && is_name_of(at, name_there);
-                        (is_named(at, name_there, false), by_look)
+                        let is = is_named(at, name_there, false);
+                        (is, by_look, if may_see(len) { is_named(at, name_there, true) } else { is })
                     };
-                    assert_eq!(is, looked_at, "{entry}");
+                    assert_eq!((looked_at, seen), (is, is), "{entry}");
                     is
                 };
                 assert!(is(&format!("{name}=")) && is(&format!("{name}=value")));
@@ -496,6 +505,61 @@ mod tests {
                 assert_ne!(hash_name(&other, keys), hash, "{i} of {len}");
             }
         }
+    }
+
+    #[test]
+    fn a_text_has_one_hash_seen_or_not() {
+        let number = [0x9e37_79b9, 0xd1b5_4a33];
+        let (blind, seeing) = (keyed(number, Windowed::NEVER), keyed(number, Windowed(1 << 12)));
+        for len in 0..=80 {
+            for skip in 0..8 {
+                let bytes: Vec<u8> = (0..skip + len + WINDOW).map(|i| b'A' + (i % 26) as u8).collect();
+                let text = &bytes[skip..skip + len];
+                assert_eq!((blind.sees(text), seeing.sees(text)), (false, may_see(len)), "{len}");
+                assert_eq!(seeing.hash(text), blind.hash(text), "{skip} {len}");
+                if is_quick(text, seeing) && len > 0 {
+                    // SAFETY: just asked.
+                    assert_eq!(unsafe { hash_quickly(text, seeing) }, hash_name(text, blind), "{skip} {len}");
+                }
+            }
+        }
+        // No memory, and so no window.
+        assert_eq!(seeing.hash(&[]), blind.hash(b""));
+        assert!(!seeing.sees(&[]));
+    }
+
+    /// Texts that end where the memory does.
+    #[cfg(not(miri))]
+    #[test]
+    fn nothing_is_read_of_the_next_page() {
+        const PAGE: usize = 4096;
+        let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        // SAFETY: a fresh mapping; nothing behind its first page can be read from now on.
+        let page: *mut u8 = unsafe {
+            let at = libc::mmap(std::ptr::null_mut(), 2 * PAGE, access, kind, -1, 0);
+            assert_ne!(at, libc::MAP_FAILED);
+            assert_eq!(libc::mprotect(at.byte_add(PAGE), PAGE, libc::PROT_NONE), 0);
+            at.cast()
+        };
+        let keys = keyed([0x9e37_79b9, 0xd1b5_4a33], Windowed::ask());
+        for len in 1..80 {
+            // SAFETY: within the page, with room for a NUL.
+            unsafe {
+                let at = page.add(PAGE - len - 1);
+                at.write_bytes(b'N', len);
+                at.add(len).write(0);
+                assert_eq!((length_by(at, keys.windowed), length(at)), (len, len));
+                let text = std::slice::from_raw_parts(at, len);
+                assert_eq!(keys.hash(text), keys.hash(&std::vec![b'N'; len]));
+                assert!(starts_quickly([text, &[0; WINDOW]].concat().as_ptr(), text, keys.sees(text)));
+                // And without a NUL.
+                let at = page.add(PAGE - len);
+                at.write_bytes(b'N', len);
+                assert_eq!(keys.hash(std::slice::from_raw_parts(at, len)), keys.hash(text));
+            }
+        }
+        // SAFETY: mapped above.
+        assert_eq!(unsafe { libc::munmap(page.cast(), 2 * PAGE) }, 0);
     }
 
     /// A name whose words end at the end of readable memory.
