@@ -16,7 +16,7 @@ mod system {
     }
 }
 
-use machine::{GROUP, Group, Side, candidates, has_wider};
+use machine::{GROUP, Groups, Side, WINDOW, are_alike, candidates, has_wider, window_ends, words};
 use std::array::from_fn;
 use std::ptr::null_mut;
 use sync::{AtomicPtr, AtomicU16};
@@ -33,16 +33,19 @@ struct Memory {
 const COLUMNS: usize = 40;
 
 #[inline(never)]
-fn sums(rows: &[[f64; COLUMNS]], group: Group) -> [f64; COLUMNS] {
+fn sums(rows: &[[f64; COLUMNS]], groups: Groups, text: &[u8; WINDOW]) -> [f64; COLUMNS] {
     let mut sums = [0.0; COLUMNS];
     for row in rows {
         for (sum, number) in sums.iter_mut().zip(row) {
             *sum += number;
         }
-        // SAFETY: so many slots, shadows and tags there are.
-        let found = unsafe { candidates(group, 0, 1, Side::Reader) };
-        if found != 0 {
-            break;
+        let (at, len) = (text.as_ptr(), row[1] as usize % WINDOW);
+        // SAFETY: so many slots, shadows and tags there are; and a window.
+        unsafe {
+            let found = candidates(groups, 0, 1, Side::Reader) != (0, GROUP);
+            if found || window_ends(at) != 0 || words(at, len) == [1; 4] || !are_alike(at, at, len) {
+                break;
+            }
         }
     }
     sums
@@ -59,7 +62,7 @@ fn main() {
     assert!(has_wider(true));
     for wider in [false, true] {
         let [slots, shadows] = [&memory.slots, &memory.shadows].map(|pointers| pointers.as_ptr().cast());
-        let group = Group { slots, shadows, tags: memory.tags.as_ptr(), first: 0, wider };
-        assert_eq!(sums(&rows, group), right, "wider: {wider}");
+        let groups = Groups { slots, shadows, tags: memory.tags.as_ptr(), end: GROUP, wider };
+        assert_eq!(sums(&rows, groups, &[b'N'; WINDOW]), right, "wider: {wider}");
     }
 }

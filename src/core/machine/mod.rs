@@ -165,6 +165,7 @@ mod tests {
                 assert_eq!(lanes & !(!0 << ((from + SPAN - next) * LANE)), 0);
                 ((from..next).filter(|&slot| of(slot)).collect::<Vec<_>>(), next)
             };
+            // Relaxed: nobody else stores.
             let is_null = |slot: usize| slots.0[start + slot].load(Ordering::Relaxed).is_null();
             let first = from - from % GROUP;
             let (mut portably, mut next) = (Vec::new(), first);
