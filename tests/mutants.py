@@ -132,7 +132,7 @@ MEANING = [
     ("hints.rs", "a change does not begin", "self.generation.store(begun, Ordering::Relaxed);", "_ = begun;", "c signals"),
     ("hints.rs", "no generation is another one", "self.hints.generation.store(ended, Ordering::Release);", "self.hints.generation.store(ended.wrapping_sub(STEP), Ordering::Release);", "unit store::tests::a_look_counts_only_if_nothing_changed"),
     ("hints.rs", "a change does not end", "self.hints.generation.store(ended, Ordering::Release);", "_ = ended;", "unit store::tests::a_loop_with_one_pointer_ends"),
-    ("hints.rs", "the first entry counts, whatever is known of it", "if !self.is_fixed(i, entry) {\n            return None;\n        }", "let _ = i;", ""),
+    ("hints.rs", "the first entry counts, whatever is known of it", "if !self.is_fixed(i, entry) {\n            return None;\n        }", "let _ = i;", "c order"),
     ("hints.rs", "the first entry is compared in a short list, too", "if next < self.end && !self.slot(next - 1).load().is_null() {", "{", "- cost: who asks for that entry in turn with others pays for a wrong guess"),
     ("hints.rs", "the first entry is compared whatever its tag", "let may_be = self.tag(first).load(Ordering::Relaxed) == tag(key.hash);", "let may_be = true;", "- cost: it is compared, and is not the one"),
     ("hints.rs", "nothing is compared byte by byte at the end of the stack", "== entry && entry.addr() < self.limit", "== entry", "c inherited"),

@@ -11,22 +11,22 @@
 //!   string of ours or of the kernel's (a [`Hint`] says which entries are *fixed*). It is readable for [`BEYOND`](text::BEYOND) bytes
 //!   from the `=` on that ends its name, but for the last few strings of the kernel's, which are compared byte by byte ([`Hints::new`]).
 //! - H2: no null slot of a list equals its shadow. So the terminator is a candidate, and a search ends there. Should the program have
-//!   written over it, the search ends with the last group, and a plain scan goes on.
+//!   written over it, the search ends with the last slot, and a plain scan goes on.
 //! - H3: the generation is odd while the list is changed, and another number after that: even, or odd if a plain scan is faster: if
 //!   most entries are not fixed, so that each would be a candidate.
 //!
 //! # Why a miss needs the generation
-//! The slots of a group are loaded in no particular order, and a slot, its shadow and its tag are three loads. So a search beside
+//! The slots of a stretch are loaded in no particular order, and a slot, its shadow and its tag are three loads. So a search beside
 //! a change can pass over a variable that moves up (L5), or whose slot is being given its hint. A miss therefore counts only if
 //! the generation was even before the search and is the same after it: then no store of ours fell in between, and the search saw what
 //! a plain scan would have seen. Otherwise one plain scan decides, which needs no generation. Both are wait-free.
 //!
 //! # Why a hit needs none
-//! A hit is compared byte by byte, in a slot that is loaded (Acquire) once more, after its whole group. Slots at or above the head
+//! A hit is compared byte by byte, in a slot that is loaded (Acquire) once more, after its whole stretch. Slots at or above the head
 //! that a reader loaded hold entries that were in the list at that moment or came later (L6: what left it is below the head); so
 //! whichever of them has the wanted name was the variable's entry at some moment since, as in the plain scan. There is only one to
 //! choose from: our arrays hold no duplicates, and where a program stored one, its slots do not equal their shadows, so that all of
-//! them are candidates, taken in ascending order.
+//! them are candidates, taken in ascending order. (To compare the first slot before all others is what a plain scan does.)
 //!
 //! # Pairs
 //! | tag | Release in | Acquire in | what becomes visible |
@@ -160,12 +160,12 @@ impl Hints {
     #[inline(always)]
     pub(crate) fn generation(&self) -> Option<usize> {
         // Acquire [generation]: pairs with Release in `Change::drop`. Who sees a change ended sees what it changed.
-        // mutant survives: the loads of the head and of each group acquire, too; so the argument need not rest on that
+        // mutant survives: the loads of the head and of each stretch acquire, too; so the argument need not rest on that
         let generation = self.generation.load(Ordering::Acquire);
         (generation % 2 == 0).then_some(generation)
     }
 
-    /// True if groups can be looked at in wider steps: see [`machine::has_wider`].
+    /// True if slots can be looked at in wider steps: see [`machine::has_wider`].
     #[inline(always)]
     pub(crate) fn are_wider(&self) -> bool {
         self.wider
@@ -174,7 +174,7 @@ impl Hints {
     /// True if no change began since the generation was `before`.
     #[inline(always)]
     fn is_still(&self, before: usize) -> bool {
-        // Relaxed: comes after the Acquire at the end of each group. Who saw any store of a change sees it begun.
+        // Relaxed: comes after the Acquire at the end of each stretch. Who saw any store of a change sees it begun.
         // Without this check loom `what_was_stored_over_an_entry_is_found_while_it_is_replaced` fails.
         self.generation.load(Ordering::Relaxed) == before
     }
@@ -520,7 +520,7 @@ impl Found {
 pub(crate) struct Named<'a> {
     search: Search<'a>,
     key: Key<'a>,
-    /// The next slot behind the last group; null as long as the search is before it.
+    /// The next slot behind all of these; null as long as the search is before it.
     beyond: *const Slot,
     /// The terminator, once it was met.
     end: *const Slot,

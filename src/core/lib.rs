@@ -9,7 +9,7 @@
 //! | 1 | `system`, `sync` | what is asked of kernel and libc; the switch to loom |
 //! | 1 | `error` | why a change was refused, and why it must start over |
 //! | 2 | `lock`, `threads` | the futex lock; whether there ever was a second thread |
-//! | 2 | `machine` | loads that the language has no word for: chunks of bytes, groups of slots |
+//! | 2 | `machine` | loads that the language has no word for: chunks and windows of bytes, stretches of slots |
 //! | 3 | `text`, `entry` | length, words and hash of a name; the bytes of one `NAME=VALUE` |
 //! | 4 | `slot` | the two cells that C reads, and the plain scan |
 //! | 5 | `hints` | what is known of a slot without touching the string in it: faster reads |

@@ -553,7 +553,7 @@ impl<'a> Editor<'a> {
         let _change = self.array.change();
         let array = self.array;
         let free = array.capacity() - 1 - len;
-        // From the start of a group on, if there is as much room: then few of them need be looked at.
+        // From the start of a group on, if there is as much room: then fewer of them need be looked at.
         let whole = (free / 4).next_multiple_of(GROUP);
         let below = if whole <= free / 2 { whole } else { free / 4 };
         let first = if self.moves == Moves::Alone { below } else { free };
