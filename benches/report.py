@@ -176,9 +176,7 @@ def markdown(results):
             for n in threads:
                 cells = [f"{rates[who, n]:,.0f}" if (who, n) in rates else "" for who in (OURS, LOCKED, MAP)]
                 yield f"| {n} | " + " | ".join(cells) + " |"
-            yield "\n![Reads per second against threads](threads.svg)\n"
-        if groups[0] == "getenv, hit":
-            yield "![Time of a call against the number of variables](time.svg)\n"
+            yield ""
     yield "### `getenv` with cold caches: single calls\n"
     cold = [figures for what in ("hit", "miss") for figures in results.of(f"getenv, cold, {what}", "p50")]
     yield from quantiles(order(cold), {"calls": "calls", "median": "p50", "90 %": "p90", "99 %": "p99"})
@@ -393,7 +391,7 @@ def lists_markdown(runs, counts, facts):
         for size in sizes:
             of = [runs.of(f"getenv {kind} {size} {place}") for place in PLACES]
             yield f"| {name} | {size:,} | {time(middle(of[0], 'ours'))} / {time(middle(of[1], 'ours'))} | " + " | ".join(map(in_short, of)) + " |"
-    yield "\n![Time of a call in an inherited list of 10 to 100 variables](inherited.svg)\n"
+    yield ""
     yield "### Changes, cold calls, threads, the start of a program\n"
     yield "`two threads`: the other one sleeps. *Toggle*: `setenv` and `unsetenv`, of one new name or of names that were there.\n"
     yield "| case | whose | ours | the rival's ÷ ours, each run | quartiles | required |"

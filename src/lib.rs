@@ -39,6 +39,7 @@
 //! `use mtsafe_env as env;` or `use mtsafe_env::env;` does for `use std::env;`. No function here panics, but `set_var`,
 //! `set_var_if_absent`, `remove_var` and `clear`. What is promised, and why it holds, is written down in [`soundness`]
 //! and [`why_it_is_right`], what is not in [`limits`]; the words are in the [`glossary`].
+//! How it is [tested](crate::testing), what it [costs](crate::benchmarks), and [recipes](crate::recipes) for who runs programs.
 //!
 //! # Features
 //! - `std` (default): all but `process`, `status` and `interpose!`. Without it the crate is `no_std` and allocates nothing but from
@@ -214,3 +215,24 @@ pub mod limits {}
 
 #[doc = include_str!("glossary.md")]
 pub mod glossary {}
+
+#[doc = "[Why it is right]: crate::why_it_is_right"]
+#[doc = "[limits]: crate::limits"]
+#[doc = "[benchmarks]: crate::benchmarks"]
+#[doc = ""]
+#[doc = include_str!("../TESTING.md")]
+pub mod testing {}
+
+#[doc = include_str!("../cdylib/RECIPES.md")]
+pub mod recipes {}
+
+#[doc = "[plots]: crate::benchmarks#plots"]
+#[doc = ""]
+#[doc = include_str!("../benches/README.md")]
+#[doc = "## Plots"]
+#[doc = include_str!("../benches/inherited.svg")]
+#[doc = ""]
+#[doc = include_str!("../benches/time.svg")]
+#[doc = ""]
+#[doc = include_str!("../benches/threads.svg")]
+pub mod benchmarks {}
