@@ -292,7 +292,7 @@ MEANING = [
     ("text.rs", "what follows a name is not looked at", "&& Words::at(entry, len).are(Words::of(name))\n            && byte(entry.add(len)) == b'='", "&& Words::at(entry, len).are(Words::of(name))", "unit text::tests::every_byte_of_a_name_counts"),
     ("text.rs", "what follows a name that is seen is not looked at", "len) && byte(entry.add(len)) == b'=' }", "len) }", "unit text::tests::every_byte_of_a_name_counts"),
     ("text.rs", "the beginning of a long name is not looked at", "(len <= TAIL || starts_with(entry, name.split_at_unchecked(len - TAIL).0))\n            && Words", "Words", "unit text::tests::every_byte_of_a_name_counts"),
-    ("text.rs", "the beginning of a long name has no part in its hash", "start.map_or(0, |start| self.hash_start(bytes.split_at(start).0))", "{ let _ = start; 0 }", "unit text::tests::every_byte_of_a_name_has_a_part_in_its_hash"),
+    ("text.rs", "the beginning of a long name has no part in its hash", "start.map_or(0, |start| self.hash_start(start))", "{ let _ = start; 0 }", "unit text::tests::every_byte_of_a_name_has_a_part_in_its_hash"),
     ("text.rs", "bytes are twice in the words of a name", "if over < SHORT { word >> (8 * over) } else { 0 }", "word", "unit text::tests::a_text_has_one_hash_seen_or_not"),
     ("text.rs", "a long name is seen", "(1..=TAIL).contains(&bytes.len()) &&", "", "unit text::tests::a_text_has_one_hash_seen_or_not"),
     ("text.rs", "nothing is seen where there is no memory", "(1..=TAIL).contains(&bytes.len()) &&", "(0..=TAIL).contains(&bytes.len()) &&", "unit text::tests::a_text_has_one_hash_seen_or_not"),

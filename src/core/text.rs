@@ -148,18 +148,18 @@ impl Keyed {
     pub(crate) fn hash(self, bytes: &[u8]) -> u64 {
         // SAFETY: W4.
         let words = unsafe { if self.sees(bytes) { Words::in_window(bytes) } else { Words::of(bytes) } };
-        let start = bytes.len().checked_sub(TAIL).filter(|&start| start > 0);
-        words.hash(self).wrapping_add(start.map_or(0, |start| self.hash_start(bytes.split_at(start).0)))
+        let start = bytes.len().checked_sub(TAIL).and_then(|start| bytes.get(..start));
+        words.hash(self).wrapping_add(start.map_or(0, |start| self.hash_start(start)))
     }
 
-    /// A hash of what [`Words`] leave out.
+    /// A hash of what [`Words`] leave out, or 0 if that is nothing.
     fn hash_start(self, bytes: &[u8]) -> u64 {
-        let words = bytes.chunks(SHORT).map(|word| {
-            let mut padded = [0; SHORT];
-            padded[..word.len()].copy_from_slice(word);
-            u64::from_le_bytes(padded)
-        });
-        words.fold(bytes.len() as u64, |hash, word| self.fold(hash, word))
+        let words = bytes.chunks_exact(SHORT);
+        let [rest, ..] = Words::of(words.remainder()).0;
+        // SAFETY: eight bytes.
+        let hash =
+            words.fold(bytes.len() as u64, |hash, word| self.fold(hash, unsafe { plain(word.as_ptr()) }));
+        if rest == 0 { hash } else { self.fold(hash, rest) }
     }
 
     /// True if these bytes are in their window, and that may be loaded (W4). (There may be no memory where there are none.)
@@ -220,8 +220,7 @@ const SHORT: usize = 8;
 pub(crate) const TAIL: usize = WINDOW;
 
 impl Words {
-    /// The words of `name`, of which nothing is read but its bytes and what W1 allows. One branch that depends on its length: such are hard to
-    /// predict.
+    /// The words of `name`, of which nothing is read but its bytes and what W1 allows.
     #[inline(always)]
     fn of(name: &[u8]) -> Words {
         let (at, len) = (name.as_ptr(), name.len());

@@ -82,7 +82,7 @@ pub(crate) struct Groups {
     pub(crate) slots: *const AtomicPtr<c_char>,
     pub(crate) shadows: *const AtomicPtr<c_char>,
     pub(crate) tags: *const AtomicU16,
-    #[cfg_attr(any(loom, miri, not(target_arch = "x86_64")), allow(dead_code))]
+    #[cfg_attr(all(not(loom), any(miri, not(target_arch = "x86_64"))), allow(dead_code))]
     pub(crate) end: usize,
     /// See [`has_wider`]: it was asked, and said yes.
     #[cfg_attr(any(loom, miri, not(target_arch = "x86_64")), allow(dead_code))]
@@ -104,7 +104,7 @@ pub(crate) type Lanes = u64;
 pub(crate) const SPAN: usize = u64::BITS as usize / LANE;
 
 /// The slots from `from` on that may hold an entry with this tag: those that do not equal their shadow, and those with this tag. Looks at a
-/// stretch of whole groups, as many as have lanes, but at none behind one whose last slot is null (as is often so behind the terminator). Also
+/// stretch of whole groups, at most as many as have lanes, and often at none behind one whose last slot is null, since the list has ended. Also
 /// returns where the next stretch begins. Every load of the stretch is done before any load that follows this.
 ///
 /// # Safety

@@ -37,20 +37,16 @@ pub(crate) unsafe fn half_word(at: *const u8) -> u32 {
     u32::from_le_bytes(core::array::from_fn(|i| unsafe { byte(at.add(i)) }))
 }
 
-/// See [`super::words`].
+/// See [`super::words`]: only these bytes are read, since others of ours may be written meanwhile.
 ///
 /// # Safety
 /// - as there; `len` is at most [`WINDOW`](super::WINDOW).
-#[inline(always)]
 pub(crate) unsafe fn words(at: *const u8, len: usize) -> [u64; 4] {
     core::array::from_fn(|i| {
-        let mask = match len.saturating_sub(8 * i) {
-            0 => 0,
-            bytes @ 1..8 => !(!0 << (8 * bytes)),
-            _ => !0,
-        };
+        let from = 8 * i;
         // SAFETY: the caller's promise.
-        unsafe { word(at.add(8 * i)) & mask }
+        let byte = |j| if from + j < len { unsafe { byte(at.add(from + j)) } } else { 0 };
+        u64::from_le_bytes(core::array::from_fn(byte))
     })
 }
 
@@ -91,12 +87,14 @@ pub(crate) fn has_wider(_: bool) -> bool {
     false
 }
 
-/// See [`super::candidates`]: one group. The last slot first: the order must not matter, and in the models it is the worst one.
+/// See [`super::candidates`]: one group; in the models a whole stretch, as on x86-64. The last slot first: the order must not matter, and in the
+/// models it is the worst one.
 ///
 /// # Safety
 /// - as there; `first` is a multiple of [`GROUP`].
 pub(crate) unsafe fn candidates(groups: Groups, first: usize, tag: u16, side: Side) -> (Lanes, usize) {
-    let (mut found, next) = (0, first + GROUP);
+    let next = if cfg!(loom) { groups.end.min(first + SPAN) } else { first + GROUP };
+    let mut found = 0;
     for i in (first..next).rev() {
         // SAFETY: the caller's promise: these exist.
         let (slot, shadow, its_tag): (&AtomicPtr<c_char>, &AtomicPtr<c_char>, &AtomicU16) =
