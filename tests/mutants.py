@@ -8,6 +8,7 @@
     python3 tests/mutants.py --thorough           tries the long programs, too, and those on musl; and those that are excused
     python3 tests/mutants.py --list               only prints them; stops if one no longer fits the source
     python3 tests/mutants.py --models [MODEL...]  each model of tests/loom.rs (or those named) until it was seen to fail
+    python3 tests/mutants.py --left FOLDER        tries all tests on what cargo mutants left in FOLDER (mutants.out), by unit tests alone
     python3 tests/mutants.py --scratch FOLDER     where it works (target/mutants): for two runs beside each other
 
 It works on a copy of the tree, never in the checkout. Three kinds of mutants:
@@ -519,6 +520,17 @@ def meaning():
         yield Mutant(file, source.count("\n", 0, at) + 1, name, text, *expectation(test))
 
 
+def left_by_cargo_mutants(folder):
+    for outcome in json.loads((folder / "outcomes.json").read_text())["outcomes"]:
+        if outcome["summary"] == "MissedMutant":
+            mutant = outcome["scenario"]["Mutant"]
+            source, span = (ROOT / mutant["file"]).read_text(), mutant["span"]
+            lines = source.splitlines(keepends=True)
+            start, end = (sum(map(len, lines[: at["line"] - 1])) + at["column"] - 1 for at in (span["start"], span["end"]))
+            file = str(Path(mutant["file"]).relative_to("src/core"))
+            yield Mutant(file, span["start"]["line"], mutant["name"].split(": ", 1)[1], source[:start] + mutant["replacement"] + source[end:])
+
+
 class Workshop:
     """A copy of the tree, and what is built from it."""
 
@@ -707,10 +719,10 @@ def models_seen_red(workshop, mutants, wanted):
 
 def main(arguments):
     options = {"--list", "--models", "--errors", "--thorough", "--open"}
-    only, scratch, names = [], ROOT / "target" / "mutants", []
+    only, scratch, left, names = [], ROOT / "target" / "mutants", None, []
     arguments = iter(arguments)
     for argument in arguments:
-        if argument in ("--only", "--scratch", "--kinds"):
+        if argument in ("--only", "--scratch", "--kinds", "--left"):
             value = next(arguments, None)
             if value is None:
                 sys.exit(f"{argument} needs a value; see the top of {__file__}")
@@ -718,13 +730,15 @@ def main(arguments):
                 only.append(value)
             elif argument == "--scratch":
                 scratch = Path(value).resolve()
+            elif argument == "--left":
+                left = Path(value).resolve()
         elif argument.startswith("-") and argument not in options:
             sys.exit(f"no such option: {argument}; see the top of {__file__}")
         elif not argument.startswith("-"):
             names.append(argument)
     if names and "--models" not in sys.argv:
         sys.exit(f"what is {names[0]}? see the top of {__file__}")
-    mutants = [*orderings(), *swaps(), *meaning()]
+    mutants = list(left_by_cargo_mutants(left)) if left else [*orderings(), *swaps(), *meaning()]
     if only:
         fits = lambda m, word: m.place == word or m.file == word or (word in m.name)
         mutants = [m for m in mutants if any(fits(m, word) for word in only)]
