@@ -232,7 +232,7 @@ MEANING = [
     ("program.rs", "a change counts though environ is another list", "if ptr::eq(head.load(), list) { Ok(()) } else { Err(Moved.into()) }", "{ let _ = (head, list); Ok(()) }", "c single_step:3"),
     ("program.rs", "a string that was not used is not given back", "unsafe { sync::to_malloc(at) };", "_ = at;", "- memory, where the program assigns another list between two looks of one call"),
     # Changes.
-    ("store.rs", "an equal string of the program's stays", "!overwrite || fixed && equal(old)", "!overwrite || unsafe { keep::is(old.entry.add(name.len() + 1), value) }", "unit store::tests::an_equal_value_of_ours_is_left_alone"),
+    ("store.rs", "an equal string of the program's stays", "!overwrite || fixed && equal(old)", "!overwrite || unsafe { keep::is(old.entry.add(name.len() + 1), value, keys) }", "unit store::tests::an_equal_value_of_ours_is_left_alone"),
     ("store.rs", "an equal string of the kernel's stays", "self.strings.owns(old.entry) && keep::is", "keep::is", "c inherited"),
     ("store.rs", "an equal string that was put stays", "|| fixed && equal(old)", "|| { let _ = fixed; equal(old) }", "unit store::tests::a_string_inside_of_ours_that_was_put_is_replaced"),
     ("store.rs", "a look counts beside a batch", "== Some(true) {\n            return Ok(());\n        }\n        let text", ".is_none_or(|done| done) {\n            return Ok(());\n        }\n        let text", "batch a_set_beside_batches_holds"),
