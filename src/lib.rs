@@ -39,7 +39,7 @@
 //! `use mtsafe_env as env;` or `use mtsafe_env::env;` does for `use std::env;`. No function here panics, but `set_var`,
 //! `set_var_if_absent`, `remove_var` and `clear`. What is promised, and why it holds, is written down in [`soundness`]
 //! and [`why_it_is_right`], what is not in [`limits`]; the words are in the [`glossary`].
-//! How it is [tested](crate::testing), what it [costs](crate::benchmarks), and [recipes](crate::recipes) for who runs programs.
+//! How it is tested is in [`testing`], what it costs in [`benchmarks`], and there are [`recipes`] for who runs programs.
 //!
 //! # Features
 //! - `std` (default): all but `process`, `status` and `interpose!`. Without it the crate is `no_std` and allocates nothing but from

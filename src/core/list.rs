@@ -28,22 +28,26 @@
 //!   such slots hold one live entry, the *stand-in* ([`State::Free`]), so that most changes need not look at them.
 //! - L7: as many slots as the array has follow it, null for ever. A program that counts (`environ[i]`, loading `environ` anew each
 //!   time) goes past the end when the head moves up under its index; it finds null there.
-//! - L8: with threads, a slot that was in the list gets another name only once its name is not set any more.
+//! - L8: with threads, a slot that was in the list gets another name only once its name is not set any more; or once the list has moved on to
+//!   another array more often than there are arrays in turn, less one.
 //!
 //! # Pairs
 //! Those of [`slot`](crate::slot), `[head]` and `[slot]`.
 //!
 //! # Why a variable that nobody removes is always found
 //! Let X be in the list when a reader loads the head, and be neither removed nor replaced until the reader is done. The reader goes upwards.
-//! 1. X does not move: its slot is at or above the head, the reader reaches it.
+//! 1. X does not move: its slot is at or above the head, and no slot from there up to X is ever null (what a move leaves holds an entry: L6), so
+//!    the reader reaches it.
 //! 2. X moves (it was first when another entry was removed, or lay before one that was removed with one thread): its copy went to a
 //!    higher slot, and the store of the copy comes before any store that overwrites the old slot. A reader that finds the old slot
 //!    overwritten has thereby acquired the copy (`[slot]`; this is why *every* slot load acquires), and the copy lies ahead of it. The same
-//!    holds for an old slot that is given X's new value: that was stored before, ahead of the reader.
+//!    holds for an old slot that is given X's new value: that was stored before, ahead of the reader. If X moves once more before the reader is
+//!    at the copy, the same is true of that slot; each move is upwards, so there is a last one.
 //! 3. The list moves on to another array: the old one keeps its content, the reader finishes there. An array is used again only when it was
 //!    not live for several such moves, and then by the moves above.
 //!
-//! A reader of another kind, beside threads: the slot in which X was at that time keeps X (L8), so it finds X whatever the order of its loads.
+//! A reader of another kind, beside threads: the slot in which X was at that time keeps X (L8, with its bound), so it finds X whatever the order
+//! of its loads.
 //!
 //! # Why an add below needs a slot that nobody is in
 //! Storing the entry first and moving the head second is Solaris's order. Where the slot was in the list just before, it is not linearizable:
