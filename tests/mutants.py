@@ -142,6 +142,7 @@ MEANING = [
     ("hints.rs", "a string of the program's has no note", "(shadow == entry || shadow == no_shadow(entry)).then_some(shadow == entry)", "(shadow == entry).then_some(true)", "unit store::tests::nothing_below_the_list_has_left_it"),
     ("hints.rs", "the hints of readers are not retired", "self.generation.store(CHANGING, Ordering::Relaxed);", "", "unit store::tests::hints_that_readers_built_are_retired_by_the_first_change"),
     ("hints.rs", "a group too early is the last", "if self.next >= self.hints.end {", "if self.next + GROUP >= self.hints.end {", "unit store::tests::common::a_name_that_a_cut_hid_keeps_its_new_value"),
+    ("hints.rs", "one slot more counts", "(i < self.end).then_some(i)", "(i <= self.end).then_some(i)", "unit store::tests::rare::what_is_behind_an_array_is_not_in_it"),
     ("hints.rs", "all slots but the last count", "(i < self.end).then_some(i)", "(i + 1 < self.end).then_some(i)", "unit store::tests::an_empty_list_moves_on_to_an_array_that_was_full"),
     # Arrays.
     ("array.rs", "the padding is part of the array", "self.hints.index(slot).is_some_and(|i| i < self.capacity)", "self.hints.index(slot).is_some()", "- an array of ours has none that is not in whole groups, and behind the kernel's terminator no list begins"),
@@ -295,6 +296,7 @@ MEANING = [
     ("text.rs", "the beginning of a long name is not looked at", "(len <= TAIL || starts_with(entry, name.split_at_unchecked(len - TAIL).0))\n            && Words", "Words", "unit text::tests::every_byte_of_a_name_counts"),
     ("text.rs", "the beginning of a long name has no part in its hash", "start.map_or(0, |start| self.hash_start(start))", "{ let _ = start; 0 }", "unit text::tests::every_byte_of_a_name_has_a_part_in_its_hash"),
     ("text.rs", "bytes are twice in the words of a name", "if over < SHORT { word >> (8 * over) } else { 0 }", "word", "unit text::tests::a_text_has_one_hash_seen_or_not"),
+    ("text.rs", "words that differ in the same bits are the same", "(a ^ e) | (b ^ f) | (c ^ g)", "((a ^ e) ^ (b ^ f)) | (c ^ g)", "unit text::tests::every_byte_of_a_name_counts"),
     ("text.rs", "a long name is seen", "(1..=TAIL).contains(&bytes.len()) &&", "", "unit text::tests::a_text_has_one_hash_seen_or_not"),
     ("text.rs", "nothing is seen where there is no memory", "(1..=TAIL).contains(&bytes.len()) &&", "(0..=TAIL).contains(&bytes.len()) &&", "unit text::tests::a_text_has_one_hash_seen_or_not"),
     ("text.rs", "a name that ends behind its window ends later", "(addr + WINDOW - 1) & !(CHUNK - 1)", "(addr + WINDOW + CHUNK) & !(CHUNK - 1)", "unit text::tests::length_stops_at_the_first_end"),

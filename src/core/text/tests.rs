@@ -66,6 +66,15 @@ fn every_byte_of_a_name_counts() {
                 }
                 assert!(!is(&name[..i]), "{i} of {len}");
             }
+            // Two words that differ in the same bits.
+            for i in 0..len.saturating_sub(SHORT) {
+                let mut changed = name.clone().into_bytes();
+                for i in [i, i + SHORT] {
+                    changed[i] ^= 0x20;
+                }
+                let changed = String::from_utf8(changed).expect("ASCII");
+                assert!(!is(&format!("{changed}=")), "{i} of {len}");
+            }
         }
     }
 }

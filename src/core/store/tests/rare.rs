@@ -11,6 +11,19 @@ fn move_on(env: &Env, times: usize) {
     }
 }
 
+/// A program may keep the address behind an array's last slot.
+#[test]
+fn what_is_behind_an_array_is_not_in_it() {
+    let env = Env::of(&[c"A=1"]);
+    move_on(&env, 1);
+    let array = env.store.arrays.latest().unwrap();
+    let (first, slots) = (array.base(), array.hints().slots_in_groups());
+    assert_eq!(array.hints().index(first.wrapping_add(slots - 1)), Some(slots - 1));
+    assert_eq!(array.hints().index(first.wrapping_add(slots)), None);
+    assert_eq!(array.hints().index(first.wrapping_sub(1)), None);
+    assert_eq!(array.hints().index(first.wrapping_byte_add(1)), None);
+}
+
 /// It has no hash: what it left when it filled a gap is known by its address alone. It goes while the list is in another array.
 #[test]
 fn an_entry_without_a_name_leaves_nothing_behind() {
