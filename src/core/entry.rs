@@ -36,9 +36,7 @@ impl CName {
     pub unsafe fn new(name: *const c_char) -> CName {
         CName(name.cast())
     }
-}
 
-impl CName {
     /// The bytes before the first NUL or `=`, of which there are `len`, if that is a NUL.
     ///
     /// # Safety
@@ -121,6 +119,13 @@ impl<'a> Key<'a> {
         unsafe { name_of(entry).map(|name| Key::of_name(name, keys)) }
     }
 
+    /// The same, to look at entries for it.
+    #[inline(always)]
+    pub(crate) fn wanted(&self) -> Wanted<'a> {
+        // SAFETY: the invariant.
+        unsafe { Wanted::of(self.name) }
+    }
+
     /// Where the value of `entry` starts if its name is this one. Wait-free; reads at most the name's bytes and [`BEYOND`](text::BEYOND) more.
     ///
     /// # Safety
@@ -129,13 +134,6 @@ impl<'a> Key<'a> {
     pub(crate) unsafe fn value_in_fixed(&self, entry: *const c_char) -> Option<*const c_char> {
         // SAFETY: the caller's promise; the invariant.
         unsafe { text::is_named(entry.cast(), self.name, self.seen).then(|| entry.add(self.name.len() + 1)) }
-    }
-
-    /// The same, to look at entries for it.
-    #[inline(always)]
-    pub(crate) fn wanted(&self) -> Wanted<'a> {
-        // SAFETY: the invariant.
-        unsafe { Wanted::of(self.name) }
     }
 }
 

@@ -211,11 +211,10 @@ impl Hints {
         if next < self.end && !self.slot(next - 1).load().is_null() {
             // Relaxed: if it is of another entry, that one is compared.
             let may_be = self.tag(first).load(Ordering::Relaxed) == tag(key.hash);
-            if may_be {
-                // SAFETY: the caller's promise: a slot of the list.
-                if let Some(value) = unsafe { self.value_at(first, self.slot(first).load(), &key) } {
-                    return value;
-                }
+            // SAFETY: a slot of the list.
+            let value = may_be.then(|| unsafe { self.value_at(first, self.slot(first).load(), &key) });
+            if let Some(value) = value.flatten() {
+                return value;
             }
         }
         // SAFETY: `first` is one of these slots.
@@ -226,30 +225,15 @@ impl Hints {
             return unsafe { scan(head, name) };
         };
         let entry = self.slot(i).load();
-        if !entry.is_null() {
-            // SAFETY: as above.
-            if let Some(value) = unsafe { self.value_at(i, entry, &key) } {
-                return value;
-            }
+        // SAFETY: loaded from there.
+        if let Some(value) = unsafe { self.value_at(i, entry, &key) } {
+            return value;
         }
         if entry.is_null() && self.is_still(before) {
             return ptr::null();
         }
         // SAFETY: as this function; `i` is a candidate.
         unsafe { self.find_from(head, name, keys, i, before) }
-    }
-
-    /// The value in slot `i`, if it is known to hold `entry`, a fixed one, and that has this name.
-    ///
-    /// # Safety
-    /// - `entry` was loaded from that slot, or is null.
-    #[inline(always)]
-    unsafe fn value_at(&self, i: usize, entry: *mut c_char, key: &Key<'_>) -> Option<*const c_char> {
-        if !self.is_fixed(i, entry) {
-            return None;
-        }
-        // SAFETY: H1; which pointers are shadows does not change over time, and null is none.
-        unsafe { key.value_in_fixed(entry) }
     }
 
     /// The same, however long the name is.
@@ -308,6 +292,19 @@ impl Hints {
     fn is_fixed(&self, i: usize, entry: *mut c_char) -> bool {
         // Relaxed: a pointer to compare with; the entry came through `Slot::load`.
         self.shadow(i).load(Ordering::Relaxed) == entry && entry.addr() < self.limit
+    }
+
+    /// The value in slot `i`, if it is known to hold `entry`, a fixed one, and that has this name.
+    ///
+    /// # Safety
+    /// - `entry` was loaded from that slot, or is null.
+    #[inline(always)]
+    unsafe fn value_at(&self, i: usize, entry: *mut c_char, key: &Key<'_>) -> Option<*const c_char> {
+        if !self.is_fixed(i, entry) {
+            return None;
+        }
+        // SAFETY: H1; which pointers are shadows does not change over time, and null is none.
+        unsafe { key.value_in_fixed(entry) }
     }
 
     /// Looks for all entries of that name, in the list at `head`, without the lock. True if what was found is enough; `None` if only a plain

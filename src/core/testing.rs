@@ -54,3 +54,37 @@ pub(crate) fn store() -> Box<Store> {
     // SAFETY: a store that has published nothing is all zero: see there.
     unsafe { Box::from_raw(alloc_zeroed(Layout::new::<Store>()).cast()) }
 }
+
+/// Bytes of a page.
+#[cfg(not(miri))]
+pub(crate) const PAGE: usize = 4096;
+
+/// A page of memory behind which nothing can be read.
+#[cfg(not(miri))]
+pub(crate) struct LastPage(*mut u8);
+
+#[cfg(not(miri))]
+impl LastPage {
+    pub(crate) fn new() -> LastPage {
+        let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        // SAFETY: a fresh mapping; nothing behind its first page can be read from now on.
+        unsafe {
+            let at = libc::mmap(core::ptr::null_mut(), 2 * PAGE, access, kind, -1, 0);
+            assert_ne!(at, libc::MAP_FAILED);
+            assert_eq!(libc::mprotect(at.byte_add(PAGE), PAGE, libc::PROT_NONE), 0);
+            LastPage(at.cast())
+        }
+    }
+
+    pub(crate) fn page(&self) -> *mut u8 {
+        self.0
+    }
+}
+
+#[cfg(not(miri))]
+impl Drop for LastPage {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `new`.
+        assert_eq!(unsafe { libc::munmap(self.0.cast(), 2 * PAGE) }, 0);
+    }
+}

@@ -5,6 +5,8 @@ use crate::sync::AtomicPtr;
 use core::arch::asm;
 use core::ffi::c_char;
 
+pub(crate) use super::windowless::{MAY_HAVE_WINDOWS, are_alike, is_watched, window_ends};
+
 pub(crate) const CHUNK: usize = 16;
 pub(crate) const BITS: usize = 4;
 pub(crate) const LANE: usize = 4;
@@ -79,30 +81,6 @@ pub(crate) unsafe fn words(at: *const u8, len: usize) -> [u64; 4] {
         // SAFETY: the caller's promise.
         unsafe { word(at.add(8 * i)) & mask }
     })
-}
-
-pub(crate) const MAY_HAVE_WINDOWS: bool = false;
-
-/// Nobody asks.
-pub(crate) fn is_watched() -> bool {
-    true
-}
-
-/// None: nobody asks.
-///
-/// # Safety
-/// - none.
-pub(crate) unsafe fn window_ends(_: *const u8) -> u32 {
-    0
-}
-
-/// See [`super::are_alike`].
-///
-/// # Safety
-/// - as there; `len` is at most [`WINDOW`](super::WINDOW).
-pub(crate) unsafe fn are_alike(a: *const u8, b: *const u8, len: usize) -> bool {
-    // SAFETY: the caller's promise.
-    unsafe { words(a, len) == words(b, len) }
 }
 
 /// See [`super::next_like`]: none is passed over. (Two bytes of an empty entry may lie in two granules of a tagged memory.)

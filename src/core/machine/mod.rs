@@ -20,6 +20,8 @@ use aarch64 as machine;
 mod portable;
 #[cfg(any(loom, miri, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
 use portable as machine;
+#[cfg(any(test, loom, miri, not(target_arch = "x86_64")))]
+mod windowless;
 #[cfg(all(target_arch = "x86_64", not(any(loom, miri))))]
 mod x86_64;
 #[cfg(all(target_arch = "x86_64", not(any(loom, miri))))]

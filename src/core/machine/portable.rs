@@ -4,6 +4,8 @@ use super::{Groups, Lanes, Side};
 use crate::sync::{self, AtomicPtr, AtomicU16, Ordering, byte};
 use core::ffi::c_char;
 
+pub(crate) use super::windowless::{MAY_HAVE_WINDOWS, are_alike, is_watched, window_ends};
+
 pub(crate) const CHUNK: usize = 1;
 pub(crate) const BITS: usize = 1;
 pub(crate) const LANE: usize = 1;
@@ -48,30 +50,6 @@ pub(crate) unsafe fn words(at: *const u8, len: usize) -> [u64; 4] {
         let byte = |j| if from + j < len { unsafe { byte(at.add(from + j)) } } else { 0 };
         u64::from_le_bytes(core::array::from_fn(byte))
     })
-}
-
-pub(crate) const MAY_HAVE_WINDOWS: bool = false;
-
-/// Nobody asks.
-pub(crate) fn is_watched() -> bool {
-    true
-}
-
-/// None: nobody asks.
-///
-/// # Safety
-/// - none.
-pub(crate) unsafe fn window_ends(_: *const u8) -> u32 {
-    0
-}
-
-/// See [`super::are_alike`].
-///
-/// # Safety
-/// - as there; `len` is at most [`WINDOW`](super::WINDOW).
-pub(crate) unsafe fn are_alike(a: *const u8, b: *const u8, len: usize) -> bool {
-    // SAFETY: the caller's promise.
-    unsafe { words(a, len) == words(b, len) }
 }
 
 /// See [`super::next_like`]: none is passed over.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::sync::Ordering;
+use crate::testing::{LastPage, PAGE};
 use core::ptr;
 use std::vec::Vec;
 
@@ -68,21 +69,13 @@ fn every_form_finds_the_same_candidates() {
 /// Only entries that begin otherwise are passed over, wherever they lie: also where the memory ends behind an empty one.
 #[test]
 fn what_may_begin_so_is_not_passed_over() {
-    const PAGE: usize = 4096;
-    let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-    // SAFETY: a fresh mapping; nothing behind its first page can be read from now on.
-    let page: *mut u8 = unsafe {
-        let at = libc::mmap(ptr::null_mut(), 2 * PAGE, access, kind, -1, 0);
-        assert_ne!(at, libc::MAP_FAILED);
-        assert_eq!(libc::mprotect(at.byte_add(PAGE), PAGE, libc::PROT_NONE), 0);
-        at.cast()
-    };
+    let last = LastPage::new();
     let entries: &[&[u8]] = &[b"\0", b"A\0", b"AB\0", b"A=\0", b"BA=1\0", b"AB=1\0", b"ABC=1\0", b"=A\0"];
     for text in entries {
         for at in [0, 1, 100, PAGE - text.len()] {
             // SAFETY: within the page.
             let entry = unsafe {
-                let entry = page.add(at);
+                let entry = last.page().add(at);
                 entry.copy_from_nonoverlapping(text.as_ptr(), text.len());
                 entry.cast::<c_char>()
             };
@@ -101,8 +94,6 @@ fn what_may_begin_so_is_not_passed_over() {
             }
         }
     }
-    // SAFETY: mapped above.
-    assert_eq!(unsafe { libc::munmap(page.cast(), 2 * PAGE) }, 0);
 }
 
 /// Windows, byte by byte, at every place.
@@ -114,7 +105,7 @@ fn every_form_sees_the_same_in_a_window() {
         let is_end = |lane: usize| matches!(window[lane], 0 | b'=');
         let ends = (0..WINDOW).fold(0, |ends, lane| ends | u32::from(is_end(lane)) << lane);
         // SAFETY: a window.
-        assert!(!MAY_HAVE_WINDOWS || ends == unsafe { window_ends(at) });
+        unsafe { assert_eq!((window_ends(at), portable::window_ends(at)), (ends, ends)) };
         for len in 0..=WINDOW {
             let mut padded = [0; WINDOW];
             padded[..len].copy_from_slice(&window[..len]);
@@ -133,9 +124,8 @@ fn every_form_sees_the_same_in_a_window() {
             }
         }
     }
-    assert!(!portable::MAY_HAVE_WINDOWS && portable::is_watched() && !portable::has_wider(true));
-    // SAFETY: a window.
-    assert_eq!(unsafe { portable::window_ends(bytes.as_ptr()) }, 0);
+    const { assert!(!portable::MAY_HAVE_WINDOWS) };
+    assert!(!portable::has_wider(true) && !portable::is_watched());
 }
 
 /// Words and ends of chunks, byte by byte.

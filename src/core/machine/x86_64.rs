@@ -263,6 +263,23 @@ pub(crate) fn has_wider(worth: bool) -> bool {
     saved & XMM_AND_YMM == XMM_AND_YMM
 }
 
+/// After a group: its bits come in above those of the ones before. Then the next group, from label 2 on, if there is one left and this one's last slot
+/// is not null.
+macro_rules! next_group {
+    () => {
+        "or {other}, {bits}
+        ror {other}, 16
+        add {i}, 16
+        cmp qword ptr [{slots} + 8*{i} - 8], 0
+        je 3f
+        cmp {i}, {stop}
+        jne 2b
+        3:"
+    };
+}
+
+/// The candidates from slot `first` to `stop`, as [`candidates`] says, by 32 bytes at a time.
+///
 /// # Safety
 /// - as for `candidates`; `first` and `stop` are multiples of [`GROUP`], and that many slots exist; the processor has AVX2.
 #[inline(always)]
@@ -296,14 +313,7 @@ unsafe fn with_avx2(groups: Groups, first: usize, stop: usize, tag: u16) -> (Lan
             "vextracti128 xmm1, ymm0, 1",
             "vpacksswb xmm0, xmm0, xmm1",
             "vpmovmskb {bits:e}, xmm0",
-            "or {other}, {bits}",
-            "ror {other}, 16",
-            "add {i}, 16",
-            "cmp qword ptr [{slots} + 8*{i} - 8], 0",
-            "je 3f",
-            "cmp {i}, {stop}",
-            "jne 2b",
-            "3:",
+            next_group!(),
             "vzeroupper",
             slots = in(reg) groups.slots, shadows = in(reg) groups.shadows, tags = in(reg) groups.tags,
             i = inout(reg) next, stop = in(reg) stop, other = inout(reg) other, bits = inout(reg) u64::from(tag) => _,
@@ -319,7 +329,7 @@ unsafe fn with_avx2(groups: Groups, first: usize, stop: usize, tag: u16) -> (Lan
     (!other, next)
 }
 
-/// The same, without AVX2.
+/// The same by 16 bytes at a time, which every x86-64 can.
 ///
 /// # Safety
 /// - as there, but for that.
@@ -368,14 +378,7 @@ unsafe fn with_sse2(groups: Groups, first: usize, stop: usize, tag: u16) -> (Lan
             "pcmpeqw {d}, {ones}",
             "packsswb {c}, {d}",
             "pmovmskb {bits:e}, {c}",
-            "or {other}, {bits}",
-            "ror {other}, 16",
-            "add {i}, 16",
-            "cmp qword ptr [{slots} + 8*{i} - 8], 0",
-            "je 3f",
-            "cmp {i}, {stop}",
-            "jne 2b",
-            "3:",
+            next_group!(),
             slots = in(reg) groups.slots, shadows = in(reg) groups.shadows, tags = in(reg) groups.tags,
             i = inout(reg) next, stop = in(reg) stop, other = inout(reg) other, bits = out(reg) _,
             wanted = in(xmm_reg) wanted, ones = out(xmm_reg) _,

@@ -1,6 +1,8 @@
 //! Lengths, words, hashes and comparisons, byte by byte.
 
 use super::*;
+#[cfg(not(miri))]
+use crate::testing::{LastPage, PAGE};
 use std::format;
 use std::string::String;
 use std::vec::Vec;
@@ -119,15 +121,8 @@ fn a_text_has_one_hash_seen_or_not() {
 #[cfg(not(miri))]
 #[test]
 fn nothing_is_read_of_the_next_page() {
-    const PAGE: usize = 4096;
-    let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-    // SAFETY: a fresh mapping; nothing behind its first page can be read from now on.
-    let page: *mut u8 = unsafe {
-        let at = libc::mmap(std::ptr::null_mut(), 2 * PAGE, access, kind, -1, 0);
-        assert_ne!(at, libc::MAP_FAILED);
-        assert_eq!(libc::mprotect(at.byte_add(PAGE), PAGE, libc::PROT_NONE), 0);
-        at.cast()
-    };
+    let last = LastPage::new();
+    let page = last.page();
     let keys = keyed([0x9e37_79b9, 0xd1b5_4a33], Windowed::ask());
     for len in 1..80 {
         // SAFETY: within the page, with room for a NUL.
@@ -145,8 +140,6 @@ fn nothing_is_read_of_the_next_page() {
             assert_eq!(keys.hash(std::slice::from_raw_parts(at, len)), keys.hash(text));
         }
     }
-    // SAFETY: mapped above.
-    assert_eq!(unsafe { libc::munmap(page.cast(), 2 * PAGE) }, 0);
 }
 
 /// A name whose words end at the end of readable memory.
