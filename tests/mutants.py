@@ -8,7 +8,7 @@
     python3 tests/mutants.py --thorough           tries the long programs, too, and those on musl; and those that are excused
     python3 tests/mutants.py --list               only prints them; stops if one no longer fits the source
     python3 tests/mutants.py --models [MODEL...]  each model of tests/loom.rs (or those named) until it was seen to fail
-    python3 tests/mutants.py --left FOLDER        tries all tests on what cargo mutants left in FOLDER (mutants.out), by unit tests alone
+    python3 tests/mutants.py --left FOLDER        tries all tests on what cargo mutants left in FOLDER (mutants.out, or one that holds such)
     python3 tests/mutants.py --scratch FOLDER     where it works (target/mutants): for two runs beside each other
 
 It works on a copy of the tree, never in the checkout. Three kinds of mutants:
@@ -22,6 +22,8 @@ stops with a line that says so. A row says which test must fail, as KIND NAME, o
     unit NAME     a unit test of the core
     loom NAME     a model of tests/loom.rs, at preemption bound 2; `batch`: of tests/loom_batch.rs, at 1
     c NAME        a program of tests/c under the library, as tests/healthy.rs and tests/preload.rs run it; `musl NAME`: on musl
+    crate NAME    the tests of the owned list, tests/environ.rs
+    cost          `benches/compare/run instructions --check`: what a call costs; only for what is `--left`
     -  REASON     it changes nothing that can be seen, or what it says, such as `cost:`: a survivor with a reason. If a test fails
                   nevertheless, that is a failure here
 
@@ -378,10 +380,11 @@ PROGRAMS = {
 }
 # What a program is linked with.
 LINKED = {"table": ["-rdynamic"], "company": ["-rdynamic"], "inherited": ["LIBRARY", "-Wl,-rpath,FOLDER", "-Wl,--allow-shlib-undefined"]}
+LEFT_ONLY = "--left" in sys.argv
 # All there is, the cheapest first.
 LONG = ["threads", "costs", "zone", "readers", "children_beside", "single_step:3", "single_step"]
 MUSL_ONLY = ["company"]
-EVERYTHING = ["unit", *(f"c {name}" for name in PROGRAMS if name not in [*LONG, *MUSL_ONLY]), "loom", "batch"]
+EVERYTHING = ["unit", *(["crate"] if LEFT_ONLY else []), *(f"c {name}" for name in PROGRAMS if name not in [*LONG, *MUSL_ONLY]), *(["cost"] if LEFT_ONLY else []), "loom", "batch"]
 THOROUGH = "--thorough" in sys.argv
 if THOROUGH:
     EVERYTHING += [*(f"c {name}" for name in LONG), *(f"musl {name}" for name in (*MUSL_ONLY, "order", "threads", "zone", "readers"))]
@@ -392,15 +395,17 @@ if "--kinds" in sys.argv[:-1]:
 SLOW = {"loom": ["a_found_value_never_goes_back"]}
 
 # Seconds.
-LIMIT = {"unit": 60, "loom": 180, "batch": 180, "c": 60, "musl": 60, "long": 400}
+LIMIT = {"unit": 60, "crate": 60, "loom": 180, "batch": 180, "c": 60, "musl": 60, "long": 400}
 # Where it is built, the arguments of cargo, the flags.
 BUILDS = {
     "unit": ("unit", ["test", "-p", "mtsafe-env-core", "--lib", "--no-run"], ""),
     "loom": ("loom", ["test", "--profile", "loom", "--test", "loom", "--no-run"], "--cfg loom"),
     "batch": ("loom", ["test", "--profile", "loom", "--test", "loom_batch", "--no-run"], "--cfg loom"),
     "c": ("library", ["build", "--release", "-p", "mtsafe-env-preload"], ""),
+    "crate": ("unit", ["test", "--test", "environ", "--no-run"], ""),
+    "cost": ("shipped", ["build", "--release", "-p", "mtsafe-env-preload"], ""),
 }
-NAMES = {"unit": ["mtsafe_env_core"], "loom": ["loom"], "batch": ["loom_batch"], "c": ["mtsafe_env_preload"]}
+NAMES = {"unit": ["mtsafe_env_core"], "loom": ["loom"], "batch": ["loom_batch"], "c": ["mtsafe_env_preload"], "crate": ["environ"], "cost": ["mtsafe_env_preload"]}
 ENV = {
     **os.environ,
     "LOOM_MAX_PREEMPTIONS": os.environ.get("LOOM_MAX_PREEMPTIONS", "2"),
@@ -570,13 +575,15 @@ class Workshop:
         if kind not in self.built:
             target, arguments, flags = BUILDS[kind]
             command = ["cargo", *arguments, "--message-format", "json", "--target-dir", str(self.scratch / target)]
-            done = subprocess.run(command, cwd=self.tree, env={**ENV, "RUSTFLAGS": flags}, capture_output=True, text=True)
+            # Instructions are counted of what ships.
+            env = {**(os.environ if kind == "cost" else ENV), "RUSTFLAGS": flags}
+            done = subprocess.run(command, cwd=self.tree, env=env, capture_output=True, text=True)
             self.log = done.stderr
             self.built[kind] = None
             for message in map(json.loads, done.stdout.splitlines()):
                 files = [f for f in [message.get("executable"), *message.get("filenames", [])] if f]
                 for file in files if done.returncode == 0 else []:
-                    if message["target"]["name"] in NAMES[kind] and (kind != "c" or file.endswith(".so")):
+                    if message["target"]["name"] in NAMES[kind] and (kind not in ("c", "cost") or file.endswith(".so")):
                         self.built[kind] = file
                         break
         return self.built[kind]
@@ -602,6 +609,10 @@ class Workshop:
             return "the compiler"
         if kind in ("c", "musl"):
             return self.program_fails(kind, name, artifact)
+        if kind == "cost":
+            check = [str(self.tree / "benches/compare/run"), "instructions", "--check"]
+            done = subprocess.run(check, cwd=self.tree, env={**os.environ, "MTSAFE_ENV_SO": artifact}, capture_output=True)
+            return "cost" if done.returncode else None
         slow = [word for name in SLOW.get(kind, []) for word in ("--skip", name)] if not name else []
         command = [artifact, "--test-threads=1", *(["--exact", name] if name else slow)]
         return self.harness_fails(kind, command)

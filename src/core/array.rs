@@ -420,3 +420,6 @@ impl Array {
 }
 
 const _: () = assert!(RESTS.count_ones() + 2 <= u16::BITS);
+
+#[cfg(test)]
+mod tests;

@@ -31,6 +31,7 @@ use crate::threads::Threads;
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char};
 use core::mem::MaybeUninit;
+use core::ops::Range;
 use core::ptr::{self, NonNull};
 
 /// Slots of the longest list that gets hints without a change. Its 160 KiB are untouched memory until then.
@@ -163,23 +164,8 @@ impl Inherited {
         // Relaxed, both: the same number, whoever finds it out.
         let mut limit = self.limit.load(Ordering::Relaxed);
         if limit == 0 {
-            let end = sync::initial_end(&strings);
-            // SAFETY: within the kernel's strings.
-            let before = |at: usize| unsafe { byte(ptr::with_exposed_provenance(at - 1)) };
-            limit = strings.end;
-            while limit > strings.start {
-                // The string that ends there.
-                let mut at = limit - 1;
-                while at > strings.start && before(at) != 0 {
-                    at -= 1;
-                }
-                // SAFETY: as above: a string that ends below the file name.
-                let name = unsafe { text::length(ptr::with_exposed_provenance(at)) };
-                if at + name + BEYOND <= end {
-                    break;
-                }
-                limit = at;
-            }
+            // SAFETY: the kernel's strings, and where its stack ends.
+            limit = unsafe { limit_in(&strings, sync::initial_end(&strings)) };
             self.limit.store(limit, Ordering::Relaxed);
         }
         limit
@@ -259,6 +245,30 @@ impl Inherited {
     }
 }
 
+/// The address of the first of those last strings, of which each has fewer than [`BEYOND`] bytes from where its name ends up to `end`.
+///
+/// # Safety
+/// - `strings` are one behind the other, each with its NUL; from there on another one ends below `end`.
+unsafe fn limit_in(strings: &Range<usize>, end: usize) -> usize {
+    // SAFETY: within the strings.
+    let before = |at: usize| unsafe { byte(ptr::with_exposed_provenance(at - 1)) };
+    let mut limit = strings.end;
+    while limit > strings.start {
+        // The string that ends there.
+        let mut at = limit - 1;
+        while at > strings.start && before(at) != 0 {
+            at -= 1;
+        }
+        // SAFETY: as above: a string that ends below the one behind them.
+        let name = unsafe { text::length(ptr::with_exposed_provenance(at)) };
+        if at + name + BEYOND <= end {
+            break;
+        }
+        limit = at;
+    }
+    limit
+}
+
 /// The entries of the kernel's list, numbered, with what is known of each: it is fixed, if the list is as the kernel made it. Those
 /// without a name have a hash that means nothing.
 ///
@@ -331,3 +341,6 @@ unsafe fn is_whole(first: *const Slot, len: usize) -> bool {
     let last = entries.try_fold(end(start), |at, entry| (entry.addr() == at).then(|| end(entry)));
     strings.contains(&start.addr()) && last == Some(strings.end) && starts()
 }
+
+#[cfg(all(test, not(miri)))]
+mod tests;

@@ -375,3 +375,6 @@ pub(crate) fn read<T>(_at: *const T) {}
 /// # Safety
 /// - `at` is zeroed memory for `count` values of `T`, aligned, and nobody else's.
 pub(crate) unsafe fn place<T>(_at: *mut T, _count: usize, _make: impl Fn() -> T) {}
+
+#[cfg(all(test, target_os = "linux", not(miri)))]
+mod tests;

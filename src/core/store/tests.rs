@@ -643,6 +643,7 @@ fn random_operations_do_what_they_do_to_a_table() {
             assert_eq!(found, (table, rest), "after step {step}, {what} {name}={value}");
             assert_eq!(env.get(&name), found.0.get(&name).cloned());
             assert_eq!(plain(env.snapshot()), found);
+            is_in_order(&env, kinds == 32);
         }
     }
 }
@@ -779,9 +780,7 @@ fn is_in_order(env: &Env, by_hand: bool) {
     if by_hand {
         return;
     }
-    for &(slot, entry) in &listed {
-        assert!(array.noted(array.index(slot), entry).is_some(), "what we stored is noted");
-    }
+    array.assert_in_order(|entry| env.store.strings.owns(entry), env.store.inherited.keys.get());
     let free = |i: usize| matches!(array.state(i), State::Free | State::Idle);
     // (Below a list that was emptied all is as it was, until something stands in.)
     let stand_in = array.stand_in.get().0;

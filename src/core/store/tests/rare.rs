@@ -161,3 +161,30 @@ fn a_list_that_was_copied_is_not_broken_any_more() {
     env.unset("A").unwrap();
     assert_eq!((env.head.load(), entries_at(mine)), (mine, vec!["B=1".to_string()]));
 }
+
+/// The list of a program's that is changed is not the environment any more: a child came back from a handler in which it had copied that. The
+/// change is to be made again.
+#[test]
+fn a_change_of_a_list_that_was_left_does_not_count() {
+    let env = Env::alone(&[c"A=1", c"B=1"]);
+    let keys = env.store.inherited.keys.get();
+    let (list, other) = (env.head.load(), foreign(&[c"A=1"]));
+    for (name, at) in [(&b"A"[..], 0), (b"B", 0)] {
+        let key = Key::new(&name, keys).unwrap();
+        let string = c"C=1".as_ptr().cast_mut();
+        for (head, counts) in [(list, true), (other, false)] {
+            // SAFETY: proper lists that are never freed, and can be written.
+            unsafe {
+                env.head.assign(head);
+                let program = &env.store.program;
+                let slot = list.add(at);
+                let done = if name == b"A" {
+                    program.replace(&env.head, list, key, slot, &program::Text::default(), Some(string))
+                } else {
+                    program.remove(&env.head, list, key, slot)
+                };
+                assert_eq!(done.is_ok(), counts);
+            }
+        }
+    }
+}
