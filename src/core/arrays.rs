@@ -225,3 +225,6 @@ impl Arrays {
         self.words().chain([&self.live]).for_each(|word| word.store(ptr::null_mut(), Ordering::Relaxed));
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -294,6 +294,30 @@ mod tests {
         }
     }
 
+    /// However it is read.
+    #[test]
+    fn a_c_string_is_a_name_unless_it_is_empty_or_has_an_equals_sign() {
+        let mut text = vec![b'x'; 70];
+        for len in 0..69 {
+            text[len] = 0;
+            let read = |text: &[u8]| {
+                // SAFETY: a NUL is in it.
+                let name = unsafe { CName::new(text.as_ptr().cast()) };
+                let windowed = crate::text::Keys::new().get().windowed;
+                let all = [name.bytes(), name.bytes_by(windowed), name.bytes_by(Windowed::NEVER)];
+                assert!(all.iter().all(|&bytes| bytes == all[0]));
+                all[0].map(<[u8]>::to_vec)
+            };
+            assert_eq!(read(&text), (len > 0).then(|| text[..len].to_vec()));
+            for i in 0..len {
+                text[i] = b'=';
+                assert_eq!(read(&text), None, "{len} {i}");
+                text[i] = b'x';
+            }
+            text[len] = b'x';
+        }
+    }
+
     fn value<'a>(entry: &'a CStr, name: &str) -> Option<&'a CStr> {
         // SAFETY: a C string literal.
         unsafe { value_if(entry.as_ptr(), name.as_bytes()).map(|v| CStr::from_ptr(v)) }

@@ -118,6 +118,9 @@ fn the_kernels_list_is_described_as_it_is() {
     array.assert_in_order(|_| true, store.inherited.keys.get());
     // SAFETY: the terminator, and what is behind it.
     unsafe { assert!(array.holds(first.add(len)) && !array.holds(first.add(len + 1))) };
+    store.arrays.set_kernel(array);
+    assert!(store.arrays.kernel().is_some_and(|kernel| ptr::eq(kernel, array)));
+    assert!(store.arrays.holding(first).is_some_and(|holding| ptr::eq(holding, array)));
     // SAFETY: as above.
     let entries: Vec<_> = unsafe { slots(first) }.map(|(_, entry)| entry).collect();
     assert!(describe(list_of(&entries)).is_none());
