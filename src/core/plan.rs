@@ -211,3 +211,6 @@ impl Plan<'_> {
         Some(i)
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;
