@@ -422,4 +422,4 @@ impl Array {
 const _: () = assert!(RESTS.count_ones() + 2 <= u16::BITS);
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

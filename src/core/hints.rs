@@ -746,3 +746,6 @@ impl<'a> Search<'a> {
         unsafe { Search::new(hints, first, hash, side, hints.wider) }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -200,3 +200,6 @@ fn sum_of_others(array: &Array, slots: Range<usize>, names: &Names, keys: Keyed)
     }
     known.then_some((count, sum))
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -49,6 +49,15 @@ pub(crate) fn foreign(entries: &[&CStr]) -> *const Slot {
     slots.leak().as_ptr().cast()
 }
 
+/// Numbers by chance, always the same ones for a `seed`: each call gives one below its argument.
+pub(crate) fn random(seed: u64) -> impl FnMut(usize) -> usize {
+    let mut state = seed;
+    move |end| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % end
+    }
+}
+
 /// A store, which is too large for a stack that unoptimised code copies it about on.
 pub(crate) fn store() -> Box<Store> {
     // SAFETY: a store that has published nothing is all zero: see there.

@@ -40,7 +40,7 @@ impl Array {
 }
 
 /// An empty array, never freed.
-fn array(capacity: usize) -> &'static Array {
+pub(crate) fn array(capacity: usize) -> &'static Array {
     let memory = Memory::from_size_align(Array::bytes(capacity, true).unwrap(), align_of::<Array>()).unwrap();
     // SAFETY: zeroed memory of that size.
     unsafe { Array::place(NonNull::new(alloc_zeroed(memory)).unwrap(), capacity, usize::MAX) }
@@ -50,10 +50,15 @@ fn entry(text: &'static CStr) -> *mut c_char {
     text.as_ptr().cast_mut()
 }
 
-fn hint(text: &'static CStr, fixed: bool) -> Option<Hint> {
-    // SAFETY: a name and its `=`.
-    let key = unsafe { Key::of(entry(text), Keys::new().get()) };
+/// What is to be noted of an entry.
+pub(crate) fn hint_of(entry: *mut c_char, fixed: bool) -> Option<Hint> {
+    // SAFETY: the tests' entries have a name and its `=`, and are never freed.
+    let key = unsafe { Key::of(entry, Keys::new().get()) };
     Some(Hint { hash: key.unwrap().hash, fixed })
+}
+
+fn hint(text: &'static CStr, fixed: bool) -> Option<Hint> {
+    hint_of(entry(text), fixed)
 }
 
 /// Puts these into the slots from `first` on, as the list.

@@ -80,7 +80,10 @@ fn the_first_entry_of_each_name_is_collected() {
         let name: &'static &[u8] = Box::leak(Box::new(name.as_bytes()));
         plan.find(Key::new(name, keys).unwrap())
     };
-    assert_eq!(["A", "B", "C", "JUNK", "D"].map(|name| find(&plan, name)), [Some(0), Some(1), Some(5), None, None]);
+    assert_eq!(
+        ["A", "B", "C", "JUNK", "D"].map(|name| find(&plan, name)),
+        [Some(0), Some(1), Some(5), None, None]
+    );
     // What is known of a fixed one is believed, and its text not looked at.
     let fixed = Hint { hash: 7, fixed: true };
     plan.collect(entry("D=1"), Some(fixed));
