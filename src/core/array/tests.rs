@@ -18,11 +18,19 @@ impl Array {
         let mut held = [0; 2];
         for i in (0..capacity).filter(|&i| !entry(i).is_null()) {
             let text = crate::testing::text(entry(i));
-            let hint = self.noted(i, entry(i)).unwrap_or_else(|| panic!("{text} is not noted"));
+            let Some(hint) = self.noted(i, entry(i)) else {
+                // With one thread the program's list was copied as it is.
+                assert!(self.may_repeat.get(), "{text} is not noted");
+                held[1] += 1;
+                continue;
+            };
             // SAFETY: the tests' entries are never freed.
             let hash = unsafe { Key::of(entry(i), keys) }.unwrap().hash;
-            assert_eq!(hint, Hint { hash, fixed: is_fixed(entry(i)) }, "{text} in slot {i}");
-            assert_eq!((self.noted_last(i), self.is_noted(i)), (Some(hash), hint.fixed));
+            // Below a list that was emptied is what its owner may have renamed since.
+            if hint.fixed || i >= first || !self.stand_in.get().0.is_null() {
+                assert_eq!(hint, Hint { hash, fixed: is_fixed(entry(i)) }, "{text} in slot {i}");
+                assert_eq!((self.noted_last(i), self.is_noted(i)), (Some(hash), hint.fixed));
+            }
             held[usize::from(!hint.fixed)] += 1;
         }
         assert_eq!(self.held.get(), held, "fixed entries, and others");
@@ -34,7 +42,8 @@ impl Array {
             assert!(self.below().all(|i| self.is_copy(i)));
             // SAFETY: as above.
             let hash = unsafe { Key::of(stand_in, keys) }.unwrap().hash;
-            assert_eq!(hint, Some(Hint { hash, fixed: is_fixed(stand_in) }));
+            let known = Hint { hash, fixed: is_fixed(stand_in) };
+            assert!(hint == Some(known) || hint.is_none() && self.may_repeat.get());
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::arrays::MIN_SLOTS;
-use crate::testing::{entries, entries_at, foreign, store, store_at};
+use crate::testing::{entries, entries_at, foreign, random, store, store_at};
 use core::ffi::CStr;
 use std::collections::BTreeMap;
 use std::ffi::CString;
@@ -270,6 +270,7 @@ fn saved_lists_stay_whole_three_deep() {
                 env.unset(&format!("N{}", (round + 3) % 7)).unwrap();
                 env.unset("X").unwrap();
                 env.set("X", "2");
+                is_in_order(&env, false);
             }
         }
         while let Some((head, list)) = saved.pop() {
@@ -505,8 +506,10 @@ fn there_is_always_room_for_one_more() {
             env.set("A", "1");
             // SAFETY: as above.
             unsafe { env.head.assign(foreign(&list)) };
+            is_in_order(&env, false);
             env.set("B", "1");
             assert_eq!(entries(&env.head).len(), len + 1);
+            is_in_order(&env, false);
         }
     }
 }
@@ -570,12 +573,9 @@ fn plain(entries: Vec<String>) -> (BTreeMap<String, String>, Vec<String>) {
 /// Random operations, also a program's direct ones, against a plain table.
 #[test]
 fn random_operations_do_what_they_do_to_a_table() {
-    let mut state: u64 = std::env::var("SEED").map_or(20_251_121, |seed| seed.parse().unwrap());
-    std::println!("SEED={state}");
-    let mut below = move |end: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (state >> 33) as usize % end
-    };
+    let seed: u64 = std::env::var("SEED").map_or(20_251_121, |seed| seed.parse().unwrap());
+    std::println!("SEED={seed}");
+    let mut below = random(seed);
     for round in 0..if cfg!(miri) { 2 } else { 32 } {
         let env = if round % 2 == 0 { Env::default() } else { Env::alone(&[]) };
         // Of many, arrays hold the same in another order.
@@ -798,11 +798,7 @@ fn nothing_below_the_list_has_left_it() {
     for round in 0..if cfg!(miri) { 2 } else { 60 } {
         let (alone, by_hand) = (round % 2 == 0, round % 3 == 0);
         let env = if alone { Env::alone(&[]) } else { Env::of(&[]) };
-        let mut state: u64 = 20_261_126 + round;
-        let mut below = |end: usize| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            (state >> 33) as usize % end
-        };
+        let mut below = random(20_261_126 + round);
         for step in 0..if cfg!(miri) { 40 } else { 400 } {
             let name = format!("N{}", below(9));
             match below(10) {

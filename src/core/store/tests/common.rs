@@ -3,6 +3,7 @@
 use super::*;
 use crate::array::Array;
 use crate::same::Same;
+use crate::testing::random;
 
 const MANY: usize = 200;
 
@@ -99,11 +100,7 @@ fn a_list_that_the_program_cut_has_nothing_in_common() {
 /// of which the program stored. The first one counts, wherever the list moves on to.
 #[test]
 fn a_name_that_a_cut_hid_keeps_its_new_value() {
-    let mut state: u64 = 20_261_126;
-    let mut below = |end: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as usize % end
-    };
+    let mut below = random(20_261_126);
     for round in 0..if cfg!(miri) { 2 } else { 1_200 } {
         let many = 20 + below(100);
         let env = Env::of(&[]);

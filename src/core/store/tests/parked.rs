@@ -1,6 +1,7 @@
 //! Readers of every kind, parked at any slot at random moments, across random changes beside threads.
 
 use super::*;
+use crate::testing::random;
 
 /// A reader who counted the list, and has loaded nothing of it yet.
 struct Parked {
@@ -26,11 +27,7 @@ fn names_at(first: *const Slot) -> Vec<String> {
 /// would find more slots than it counted. (But for strings of an owner's, who uses their memory again once they are not in the list: readers who
 /// are late see that.)
 fn live(seed: u64, steps: usize) {
-    let mut state = seed;
-    let mut below = move |end: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as usize % end
-    };
+    let mut below = random(seed);
     let names = [4, 12, 40, 120][below(4)];
     let list: Vec<CString> = (0..names).map(|i| CString::new(format!("N{i}=1")).unwrap()).collect();
     let list: Vec<&CStr> = list.iter().map(CString::as_c_str).collect();
@@ -118,6 +115,7 @@ fn live(seed: u64, steps: usize) {
         let mut now = names_at(head);
         now.sort();
         assert_eq!(now, since.keys().cloned().collect::<Vec<_>>(), "SEED={seed} step {step}");
+        is_in_order(&env, false);
         for name in since.keys() {
             // SAFETY: proper lists.
             assert!(unsafe { env.store.value(&env.head, name.as_bytes()) }.is_some(), "SEED={seed} {name}");

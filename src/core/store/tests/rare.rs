@@ -188,3 +188,60 @@ fn a_change_of_a_list_that_was_left_does_not_count() {
         }
     }
 }
+
+/// A list moves on to arrays of which the end lies in the middle, at every length: there is room for one more each time.
+#[test]
+fn a_list_of_every_length_moves_on() {
+    for cut in [false, true] {
+        let mut env = Env::alone(&[c"A=1"]);
+        env.clear();
+        (0..9).for_each(|i| env.set(&format!("V{i}"), "1"));
+        env.store.one_thread = false;
+        for len in 9..MIN_SLOTS {
+            env.set(&format!("N{len}"), "1");
+            for _ in 0..9 {
+                env.unset("V3").unwrap();
+                env.set("V3", "1");
+                is_in_order(&env, cut);
+            }
+            if cut && len % 16 == 0 {
+                // The program takes the last one off, and puts it back.
+                let last = env.snapshot().len() - 1;
+                // SAFETY: a slot of the list.
+                let slot: &Slot = unsafe { &*env.head.load().add(last) };
+                let entry = slot.own();
+                slot.store(ptr::null_mut());
+                env.set("V3", "2");
+                slot.store(entry);
+            }
+            assert_eq!(env.snapshot().len(), len + 1);
+        }
+    }
+}
+
+/// With one thread what a batch adds comes last, and what it changes stays where it is, whichever array the list is in.
+#[test]
+fn batches_keep_the_order_with_one_thread() {
+    let env = Env::alone(&[c"A=1", c"B=1", c"C=1"]);
+    let mut list: Vec<String> = ["A=1", "B=1", "C=1"].map(String::from).into();
+    for round in 0..40 {
+        let (set, added, gone) = (format!("S{}", round % 3), format!("N{round}"), format!("N{}", round - 2));
+        let value = format!("{round}");
+        let changes: [(&[u8], Option<&[u8]>); 3] = [
+            (set.as_bytes(), Some(value.as_bytes())),
+            (added.as_bytes(), Some(b"1")),
+            (gone.as_bytes(), None),
+        ];
+        // SAFETY: proper lists.
+        unsafe { env.store.batch(&env.head, &changes) }.unwrap();
+        let entry = format!("{set}={round}");
+        match list.iter_mut().find(|old| old.starts_with(&format!("{set}="))) {
+            Some(old) => *old = entry,
+            None => list.push(entry),
+        }
+        list.push(format!("{added}=1"));
+        list.retain(|entry| !entry.starts_with(&format!("{gone}=")));
+        assert_eq!(entries(&env.head), list);
+        is_in_order(&env, false);
+    }
+}
