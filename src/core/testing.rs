@@ -58,6 +58,14 @@ pub(crate) fn random(seed: u64) -> impl FnMut(usize) -> usize {
     }
 }
 
+/// Fails unless these hashes differ, and are spread over the places of a table.
+pub(crate) fn assert_spread(hashes: &[u32]) {
+    let places: std::collections::HashSet<_> = hashes.iter().map(|hash| hash & 1023).collect();
+    let different: std::collections::HashSet<_> = hashes.iter().collect();
+    let found = (different.len(), places.len());
+    assert!(found.0 + 2 > hashes.len() && found.1 > hashes.len() / 2, "{found:?} of {}", hashes.len());
+}
+
 /// A store, which is too large for a stack that unoptimised code copies it about on.
 pub(crate) fn store() -> Box<Store> {
     // SAFETY: a store that has published nothing is all zero: see there.

@@ -188,4 +188,51 @@ mod tests {
             assert!(owns(at) && owns(at + size - 1) && !owns(at + size) && !owns(at - 1));
         }
     }
+    /// Memory for so many bytes, aligned, from a chunk in which there is room, or else from a new one, whose size is returned, too.
+    fn take(arena: &Arena, bytes: usize, align: usize) -> (usize, Option<usize>) {
+        if let Ok(taken) = arena.take(bytes, align) {
+            return (taken.addr().get(), None);
+        }
+        let fresh = arena.map(bytes).unwrap();
+        // SAFETY: a fresh chunk.
+        let size = unsafe { fresh.0.as_ref() }.size;
+        arena.link(fresh);
+        (arena.take(bytes, align).expect("it was mapped for this").addr().get(), Some(size))
+    }
+
+    /// Each chunk is twice as large as the one before, up to a limit; what is large has a chunk of its own, and does not become the one that
+    /// small requests are served from.
+    #[test]
+    fn chunks_double_and_large_requests_have_their_own() {
+        let arena = Arena::new();
+        let (mut expected, mut sum, mut last) = (CHUNK, 0, 0);
+        for i in 0..if cfg!(miri) { 100 } else { 10_000 } {
+            let (bytes, align) = (1 + i * 7 % 1_000, 1 << (i % 7));
+            let (at, size) = take(&arena, bytes, align);
+            assert_eq!(at % align, 0);
+            if let Some(size) = size {
+                assert_eq!(size, expected);
+                expected = (2 * expected).min(MOST);
+            } else {
+                assert!(at >= last && at - last < ALIGN, "where the one before ended");
+            }
+            (last, sum) = (at + bytes, sum + bytes);
+            if i % 100 == 0 {
+                let (at, size) = take(&arena, LARGE + i, ALIGN);
+                // (As many bytes as a chunk has there may be left in the newest one.)
+                assert!(size.is_none_or(|size| size == LARGE + i + size_of::<Chunk>() + ALIGN + BEYOND));
+                assert_eq!(at % ALIGN, 0);
+                // SAFETY: so much was handed out.
+                unsafe { ptr::with_exposed_provenance_mut::<u8>(at).write_bytes(1, LARGE + i) };
+                sum += LARGE + i;
+                if size.is_none() {
+                    last = at + LARGE + i;
+                }
+            }
+            assert_eq!(arena.retained(), sum);
+        }
+        arena.forget();
+        assert!(arena.take(1, 1).is_err() && !arena.owns(ptr::without_provenance(last - 1)));
+        assert!(arena.map(usize::MAX - 8).is_none());
+    }
 }

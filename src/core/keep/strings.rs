@@ -288,3 +288,6 @@ pub(crate) unsafe fn is(text: *const c_char, bytes: &[u8], keys: Keyed) -> bool 
             && byte(text.cast::<u8>().add(bytes.len())) == 0
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

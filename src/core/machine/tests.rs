@@ -6,6 +6,26 @@ use crate::testing::{LastPage, PAGE};
 use core::ptr;
 use std::vec::Vec;
 
+/// A window may be loaded if all of it is on the page where it begins.
+#[test]
+fn a_window_is_on_one_page() {
+    let windowed = Windowed::ask();
+    let all: Vec<u8> = std::vec![0; 3 * PAGE];
+    let page = all.as_ptr().map_addr(|addr| addr.next_multiple_of(PAGE));
+    for i in 0..PAGE {
+        let at = page.wrapping_add(i);
+        assert_eq!(windowed.has(at), MAY_HAVE_WINDOWS && i + WINDOW <= PAGE, "{i}");
+        assert!(!Windowed::NEVER.has(at));
+    }
+}
+
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+#[test]
+fn a_wider_form_is_used_where_the_processor_has_it() {
+    let has = std::is_x86_feature_detected!("avx2");
+    assert_eq!((machine::is_wider(), has_wider(true)), (has, has));
+}
+
 /// The forms that this machine has, and the one that every machine has, on random slots: few different pointers and tags, so that all
 /// combinations are met; slots at every place in a cache line.
 #[test]

@@ -1,11 +1,19 @@
 //! Lengths, words, hashes and comparisons, byte by byte.
 
 use super::*;
+use crate::testing::assert_spread;
 #[cfg(not(miri))]
 use crate::testing::{LastPage, PAGE};
 use std::format;
 use std::string::String;
 use std::vec::Vec;
+
+impl Keyed {
+    /// Always the same keys. Source: the golden ratio and another number of random digits.
+    pub(crate) fn of_tests() -> Keyed {
+        keyed([0x9e37_79b9_7f4a_7c15, 0xd1b5_4a32_d192_ed03].map(|key: u64| key as usize), Windowed::ask())
+    }
+}
 
 /// At every alignment, with an end at every place, and with other ends before and behind.
 #[test]
@@ -94,6 +102,19 @@ fn every_byte_of_a_name_has_a_part_in_its_hash() {
             assert_ne!(hash_name(&other, keys), hash, "{i} of {len}");
         }
     }
+}
+
+/// Short names, and long ones that differ in front or at the end.
+#[test]
+fn hashes_of_names_are_spread() {
+    let keys = Keyed::of_tests();
+    for (before, behind) in [(0, 0), (0, 20), (20, 0), (0, 60), (60, 0), (30, 30)] {
+        let (before, behind) = ("B".repeat(before), "E".repeat(behind));
+        let hash = |i: u32| hash_name(format!("{before}{i}{behind}").as_bytes(), keys);
+        assert_spread(&(0..1_000).map(hash).collect::<Vec<_>>());
+    }
+    let numbers: Vec<u32> = (0..1_000).map(|i| keys.hash_number(0x7fff_0000_0000 + 16 * i)).collect();
+    assert_spread(&numbers);
 }
 
 #[test]
