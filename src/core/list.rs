@@ -586,3 +586,6 @@ impl<'a> Editor<'a> {
         array.stand_in.set((ptr::null_mut(), None));
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -186,3 +186,27 @@ fn what_the_program_stored_below_a_list_is_no_copy() {
     let (_, is_copied) = list(100, State::Left);
     assert!(is_copied(MANY - 64) && !is_copied(MANY - 65));
 }
+
+/// Wherever the string is, also below the list; and nothing else is another one's.
+#[test]
+fn a_string_that_is_given_back_is_fixed_nowhere() {
+    const TEXTS: [&CStr; 4] = [c"A=1", c"B=1", c"C=1", c"D=1"];
+    for given in 0..4 {
+        let array = array(GROUP);
+        fill(array, 4, &TEXTS);
+        {
+            let _change = array.change();
+            for (i, state, text) in [(2, State::Left, TEXTS[1]), (3, State::Free, TEXTS[2])] {
+                array.put(i, entry(text), hint(text, true));
+                array.mark(i, state);
+            }
+            array.lowest.set(array.slot(2));
+            array.stand_in.set((entry(TEXTS[2]), hint(TEXTS[2], true)));
+        }
+        let string = entry(TEXTS[given]);
+        array.give_back(string, hint(TEXTS[given], true).unwrap().hash);
+        array.assert_in_order(|entry| entry != string, Keys::new().get());
+        assert_eq!((array.state(2), array.state(3)), (State::Left, State::Free));
+        assert!(array.hints().is_at_rest());
+    }
+}

@@ -125,3 +125,87 @@ fn the_kernels_list_is_described_as_it_is() {
     let entries: Vec<_> = unsafe { slots(first) }.map(|(_, entry)| entry).collect();
     assert!(describe(list_of(&entries)).is_none());
 }
+
+/// Readers who had no hints have scanned so many slots that hints would have cost no more: not before.
+#[test]
+fn hints_are_built_when_they_are_worth_it() {
+    let (first, len) = list();
+    for step in [1, 7, 100, 1_000_000] {
+        let store = crate::testing::store();
+        let inherited = &store.inherited;
+        let worth = LEAST.max(len * TIMES);
+        let mut scanned = 0;
+        while scanned < worth {
+            assert!(!inherited.is_done() && inherited.hints().is_none(), "{scanned} of {worth}");
+            // SAFETY: a proper list.
+            unsafe { inherited.scanned(first, step) };
+            scanned += step;
+        }
+        assert!(inherited.is_done());
+        let built = inherited.built().unwrap();
+        assert!(inherited.hints().is_some_and(|hints| ptr::eq(hints, built)));
+        assert_eq!(built.slots_in_groups(), (len + 1).next_multiple_of(GROUP));
+        // SAFETY: as above.
+        let noted =
+            unsafe { slots(first) }.enumerate().all(|(i, (_, entry))| built.noted(i, entry) == Some(true));
+        assert!(noted);
+        // Once.
+        let before = ptr::from_ref(built);
+        // SAFETY: as above.
+        unsafe { inherited.scanned(first, usize::MAX) };
+        assert!(ptr::eq(inherited.built().unwrap(), before) && built.generation().is_some());
+        inherited.give_back();
+        assert!(built.generation().is_none());
+    }
+    // Of a list that is not the kernel's none are made, and no more is counted.
+    let store = crate::testing::store();
+    // SAFETY: as above.
+    let copy = list_of(&unsafe { slots(first) }.map(|(_, entry)| entry).collect::<Vec<_>>());
+    // SAFETY: as above.
+    unsafe { store.inherited.scanned(copy, usize::MAX) };
+    assert!(store.inherited.is_done() && store.inherited.hints().is_none());
+}
+
+/// Those of an array take the place of those that a reader built, and of others.
+#[test]
+fn the_hints_that_are_shown_are_those_of_the_newest_array() {
+    let (first, _) = list();
+    let store = crate::testing::store();
+    let inherited = &store.inherited;
+    // SAFETY: a proper list.
+    unsafe { inherited.scanned(first, usize::MAX) };
+    let built = ptr::from_ref(inherited.built().unwrap());
+    for _ in 0..2 {
+        let array = crate::array::tests::array(GROUP);
+        for _ in 0..2 {
+            inherited.show(array.hints());
+            assert!(inherited.hints().is_some_and(|hints| ptr::eq(hints, array.hints())));
+            assert!(inherited.built().is_none());
+            // SAFETY: built for ever.
+            assert!(unsafe { &*built }.generation().is_none() && array.hints().generation().is_some());
+        }
+    }
+}
+
+/// Up to where it found what it looked for, or to the end.
+#[test]
+fn a_scan_counts_the_slots_that_it_looked_at() {
+    let (first, _) = list();
+    // SAFETY: a proper list, here and below.
+    let entries: Vec<_> = unsafe { slots(first) }.map(|(_, entry)| text(entry)).collect();
+    let count = |name: &str| {
+        let (store, head) = (crate::testing::store(), crate::slot::Head::new());
+        // SAFETY: as above.
+        unsafe {
+            head.assign(first);
+            assert_eq!(store.value(&head, name.as_bytes()).is_some(), name != "ABSENT_NAME");
+        }
+        store.inherited.scanned.load(Ordering::Relaxed)
+    };
+    assert_eq!(count("ABSENT_NAME"), entries.len());
+    for (i, entry) in entries.iter().enumerate() {
+        let name = entry.split('=').next().unwrap();
+        let at = entries.iter().position(|entry| entry.split('=').next() == Some(name)).unwrap();
+        assert_eq!(count(name), at + 1, "{name} in slot {i}");
+    }
+}
