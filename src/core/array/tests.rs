@@ -191,7 +191,7 @@ fn what_the_program_stored_below_a_list_is_no_copy() {
 #[test]
 fn a_string_that_is_given_back_is_fixed_nowhere() {
     const TEXTS: [&CStr; 4] = [c"A=1", c"B=1", c"C=1", c"D=1"];
-    for given in 0..4 {
+    for text in TEXTS {
         let array = array(GROUP);
         fill(array, 4, &TEXTS);
         {
@@ -203,8 +203,8 @@ fn a_string_that_is_given_back_is_fixed_nowhere() {
             array.lowest.set(array.slot(2));
             array.stand_in.set((entry(TEXTS[2]), hint(TEXTS[2], true)));
         }
-        let string = entry(TEXTS[given]);
-        array.give_back(string, hint(TEXTS[given], true).unwrap().hash);
+        let string = entry(text);
+        array.give_back(string, hint(text, true).unwrap().hash);
         array.assert_in_order(|entry| entry != string, Keys::new().get());
         assert_eq!((array.state(2), array.state(3)), (State::Left, State::Free));
         assert!(array.hints().is_at_rest());
