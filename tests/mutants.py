@@ -22,7 +22,8 @@ stops with a line that says so. A row says which test must fail, as KIND NAME, o
 
     unit NAME     a unit test of the core
     loom NAME     a model of tests/loom.rs, at preemption bound 2; `batch`: of tests/loom_batch.rs, at 1
-    c NAME        a program of tests/c under the library, as tests/healthy.rs and tests/preload.rs run it; `musl NAME`: on musl
+    c NAME        a program of tests/c under the library, as tests/healthy.rs and tests/preload.rs run it; `musl NAME`: on musl;
+                  `memcheck NAME`: under valgrind
     crate NAME    the tests of the owned list, tests/environ.rs
     cost          `benches/compare/run instructions --check`: what a call costs; only for what is `--left`
     -  REASON     it changes nothing that can be seen, or what it says, such as `cost:`: a survivor with a reason. If a test fails
@@ -390,7 +391,7 @@ LEFT_ONLY = "--left" in sys.argv
 # All there is, the cheapest first.
 LONG = ["threads", "costs", "zone", "readers", "children_beside", "single_step:3", "single_step"]
 MUSL_ONLY = ["company"]
-EVERYTHING = ["unit", *(["crate"] if LEFT_ONLY else []), *(f"c {name}" for name in PROGRAMS if name not in [*LONG, *MUSL_ONLY]), *(["cost"] if LEFT_ONLY else []), "loom", "batch"]
+EVERYTHING = ["unit", *(["crate"] if LEFT_ONLY else []), *(f"c {name}" for name in PROGRAMS if name not in [*LONG, *MUSL_ONLY]), *(["musl company", "musl order", "memcheck bounds", "cost"] if LEFT_ONLY else []), "loom", "batch"]
 THOROUGH = "--thorough" in sys.argv
 if THOROUGH:
     EVERYTHING += [*(f"c {name}" for name in LONG), *(f"musl {name}" for name in (*MUSL_ONLY, "order", "threads", "zone", "readers"))]
@@ -401,7 +402,7 @@ if "--kinds" in sys.argv[:-1]:
 SLOW = {"loom": ["a_found_value_never_goes_back"]}
 
 # Seconds.
-LIMIT = {"unit": 60, "crate": 60, "loom": 180, "batch": 180, "c": 60, "musl": 60, "long": 400}
+LIMIT = {"unit": 60, "crate": 60, "loom": 180, "batch": 180, "c": 60, "musl": 60, "memcheck": 60, "long": 400}
 # Where it is built, the arguments of cargo, the flags.
 BUILDS = {
     "unit": ("unit", ["test", "-p", "mtsafe-env-core", "--lib", "--no-run"], ""),
@@ -584,7 +585,7 @@ class Workshop:
 
     def artifact(self, kind):
         """The path of what the tests of this kind run, or None if the mutant does not compile."""
-        kind = "c" if kind == "musl" else kind
+        kind = "c" if kind in ("musl", "memcheck") else kind
         if kind not in self.built:
             target, arguments, flags = BUILDS[kind]
             command = ["cargo", *arguments, "--message-format", "json", "--target-dir", str(self.scratch / target)]
@@ -620,7 +621,7 @@ class Workshop:
         artifact = self.artifact(kind)
         if artifact is None:
             return "the compiler"
-        if kind in ("c", "musl"):
+        if kind in ("c", "musl", "memcheck"):
             return self.program_fails(kind, name, artifact)
         if kind == "cost":
             check = [str(self.tree / "benches/compare/run"), "instructions", "--check"]
@@ -661,6 +662,8 @@ class Workshop:
         env = {"LANG": "C", "HOME": "/", "TZ": "UTC0", "PATH": os.environ["PATH"], **variables, "LD_PRELOAD": library}
         # The name of what it is run as, without what follows a colon.
         command = [self.program(kind, name.split(":")[0]), *arguments]
+        if kind == "memcheck":
+            command = ["valgrind", "-q", "--error-exitcode=9", *command]
         run = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, start_new_session=True)
         try:
             return f"{kind} {name}" if run.wait(LIMIT["long" if name in LONG else kind]) else None
@@ -745,7 +748,7 @@ def models_seen_red(workshop, mutants, wanted):
 
 def main(arguments):
     options = {"--list", "--models", "--errors", "--thorough", "--open"}
-    only, scratch, left, names = [], ROOT / "target" / "mutants", None, []
+    only, scratch, left, names = [], ROOT / "target" / "mutants", [], []
     arguments = iter(arguments)
     for argument in arguments:
         if argument in ("--only", "--scratch", "--kinds", "--left"):
@@ -757,14 +760,14 @@ def main(arguments):
             elif argument == "--scratch":
                 scratch = Path(value).resolve()
             elif argument == "--left":
-                left = Path(value).resolve()
+                left.append(Path(value).resolve())
         elif argument.startswith("-") and argument not in options:
             sys.exit(f"no such option: {argument}; see the top of {__file__}")
         elif not argument.startswith("-"):
             names.append(argument)
     if names and "--models" not in sys.argv:
         sys.exit(f"what is {names[0]}? see the top of {__file__}")
-    mutants = list(left_by_cargo_mutants(left)) if left else [*orderings(), *swaps(), *meaning()]
+    mutants = [mutant for folder in left for mutant in left_by_cargo_mutants(folder)] if left else [*orderings(), *swaps(), *meaning()]
     if only:
         fits = lambda m, word: m.place == word or m.file == word or (word in m.name)
         mutants = [m for m in mutants if any(fits(m, word) for word in only)]

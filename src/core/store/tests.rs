@@ -426,7 +426,9 @@ fn set_drops_duplicates() {
         let env = Env::of(&[c"A=1", c"B=1", c"C=1"]);
         env.set("D", "1");
         store_at(&env.head, at, Some(c"A=2"));
+        let array = env.store.arrays.latest().unwrap();
         env.set("A", "3");
+        assert!(array.holds(env.head.load()), "what is there is replaced: nothing is added");
         let found = entries(&env.head);
         assert_eq!(found.iter().filter(|entry| entry.starts_with("A=")).count(), 1, "{found:?}");
         assert_eq!(env.get("A").as_deref(), Some("3"));

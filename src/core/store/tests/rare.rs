@@ -245,3 +245,50 @@ fn batches_keep_the_order_with_one_thread() {
         is_in_order(&env, false);
     }
 }
+
+/// Its owner has renamed a string in the list, and gives it to `put` again: what is known of it is that name from then on.
+#[test]
+fn a_string_that_was_renamed_and_put_again_is_noted_anew() {
+    for env in [Env::of(&[]), Env::alone(&[])] {
+        ["X", "Y"].iter().for_each(|name| env.set(name, "1"));
+        let string = c"A=1".to_owned().into_raw();
+        // SAFETY: never freed, and ours to edit; proper lists.
+        unsafe {
+            env.store.put(&env.head, string).unwrap();
+            string.write(b'B' as c_char);
+            env.store.put(&env.head, string).unwrap();
+        }
+        assert_eq!((env.get("A"), env.get("B").as_deref(), entries(&env.head).len()), (None, Some("1"), 3));
+        is_in_order(&env, false);
+    }
+}
+
+#[test]
+fn a_change_of_a_list_that_is_not_live_does_not_count() {
+    let env = Env::of(&[]);
+    env.set("A", "1");
+    let first = env.head.load();
+    for (head, is_live) in [(first, true), (foreign(&[c"A=1"]), false), (ptr::null(), false)] {
+        let list = Env::default();
+        // SAFETY: proper lists; nobody else is there.
+        unsafe {
+            list.head.assign(head);
+            let editor = Editor::live(&list.head, env.store.arrays.latest().unwrap(), first, Moves::Beside);
+            assert_eq!((editor.is_live(), env.store.ended(&editor).is_ok()), (is_live, is_live));
+        }
+    }
+}
+
+#[test]
+fn a_store_for_one_thread_keeps_the_order_beside_others() {
+    let (one, any) = (Store::for_one_thread(), store());
+    assert_eq!((one.moves(), any.moves()), (Moves::Alone, Moves::Beside));
+}
+
+/// What the kernel wipes in a forked child is the words that say so, and nothing else.
+#[test]
+fn what_is_wiped_is_known() {
+    let store = store();
+    let (at, bytes) = store.wiped();
+    assert_eq!((at, bytes), (ptr::from_ref(&store.wiped).cast(), size_of::<Wiped>()));
+}
