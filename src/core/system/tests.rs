@@ -146,7 +146,7 @@ fn the_secret_is_what_the_kernel_left_for_it() {
     );
 }
 
-/// What the kernel itself says of this process: its environment, its program's name, its stack. (Not what emulators say.)
+/// What the kernel itself says of this process: its environment, its program's name, its stack. (Of an emulator's own, under one.)
 #[test]
 fn the_initial_strings_are_where_the_kernel_put_them() {
     let (environ, maps) =
