@@ -55,6 +55,14 @@ pub(crate) fn array(capacity: usize) -> &'static Array {
     unsafe { Array::place(NonNull::new(alloc_zeroed(memory)).unwrap(), capacity, usize::MAX) }
 }
 
+/// A header for the list of `len` entries there, never freed.
+pub(crate) fn over(slots: NonNull<Slot>, len: usize) -> &'static Array {
+    let bytes = Array::bytes(len + 1, false).unwrap();
+    let memory = Memory::from_size_align(bytes, align_of::<Array>()).unwrap();
+    // SAFETY: zeroed memory of that size; the callers have whole groups there.
+    unsafe { Array::over(NonNull::new(alloc_zeroed(memory)).unwrap(), slots, len, usize::MAX) }
+}
+
 fn entry(text: &'static CStr) -> *mut c_char {
     text.as_ptr().cast_mut()
 }

@@ -212,3 +212,11 @@ fn a_scan_counts_the_slots_that_it_looked_at() {
         assert_eq!(count(name), at + 1, "{name} in slot {i}");
     }
 }
+
+#[test]
+fn the_limit_is_that_of_this_process() {
+    let (store, strings) = (crate::testing::store(), sync::initial_strings());
+    // SAFETY: the kernel's strings, and where its stack ends.
+    let limit = unsafe { limit_in(&strings, sync::initial_end(&strings)) };
+    assert_eq!((store.inherited.limit(), store.inherited.limit()), (limit, limit));
+}

@@ -1,7 +1,7 @@
 //! What an editor decides: where a list is written, what stands in, what is tidied up and when.
 
 use super::*;
-use crate::array::tests::{array, hint_of};
+use crate::array::tests::{array, hint_of, over};
 use std::ffi::CString;
 use std::format;
 use std::vec::Vec;
@@ -201,6 +201,32 @@ fn a_list_is_written_where_additions_come() {
             assert_eq!((array.left.get(), array.stand_in.get().0), (0, ptr::null_mut()));
             assert_eq!((array.lowest.get(), array.first.get()), (list.first(), list.first()));
             array.assert_in_order(|_| true, crate::text::Keys::new().get());
+        }
+    }
+}
+
+/// The kernel's list has no room around it, whatever was removed from it.
+#[test]
+fn nothing_is_added_to_the_kernels_list() {
+    let (head, entries) = (Head::new(), strings(5));
+    for moves in [Moves::Alone, Moves::Beside] {
+        let slots: Vec<*mut c_char> = entries[..4].iter().copied().chain([ptr::null_mut(); GROUP]).collect();
+        let slots = core::ptr::NonNull::new(slots.leak().as_mut_ptr()).unwrap().cast::<Slot>();
+        let array = over(slots, 4);
+        {
+            let _change = array.change();
+            (0..4).for_each(|i| array.note(i, entries[i], hint_of(entries[i], true)));
+            array.count_all();
+        }
+        let mut list = editor(&head, array, moves);
+        for left in (0..=4).rev() {
+            let end = list.slots().last().map_or(list.first(), |(slot, _)| slot.wrapping_add(1));
+            assert_eq!((list.slots().count(), list.is_empty()), (left, left == 0));
+            assert!(!list.add(entries[4], hint_of(entries[4], true), end).unwrap());
+            if left > 0 {
+                let (slot, entry) = list.slots().nth(left / 2).unwrap();
+                list.remove(slot, hint_of(entry, true).unwrap().hash).unwrap();
+            }
         }
     }
 }
