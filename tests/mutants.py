@@ -348,7 +348,23 @@ MEANING = [
 
 # What cargo mutants changes and no test sees, and why: the file, the mutant's name (a regular expression), and what it changes.
 LEFT = [
+    ("adopt.rs", r"replace \+ with \* in Known<'a>::hint", "cost: the next one is looked for from a slot on that was just found"),
+    ("adopt.rs", r"replace \* with / in edit", "how much must lie below a list before an edit tidies up; who was there is not thought of any more"),
+    ("adopt.rs", r"replace != with == in edit", "cost: what is equal is stored again"),
+    ("adopt.rs", r"replace > with (==|>=) in edit", "cost: from how many changes on an edit looks at less"),
+    ("adopt.rs", r"replace -= with (\+=|/=) in edit", "cost: the loop goes on to the end of the list"),
     ("array.rs", r"replace \| with \^ in Array::(noted|noted_last|mark)|replace \| with \^", "bits that are not in both"),
+    ("arrays.rs", r"replace < with <= in Arrays::next", "no two arrays were live last at the same time"),
+    ("arrays.rs", r"replace \+ with \* in Arrays::fresh", "the slots are whole groups: rounded up, as many"),
+    ("hints.rs", r"replace / with [%*] in Hints::index", "only models divide"),
+    ("hints.rs", r"replace \| with \^ in .*", "bits that are not in both"),
+    ("inherited.rs", r"replace << with >>", "cost: when hints are worth building"),
+    ("list.rs", r"replace - with [+/] in Editor<'a>::write", "cost: a fresh array is looked through for what was there before"),
+    ("lock.rs", r"replace == with != in Lock::acquire_contended", "cost: no turns are waited before it sleeps"),
+    ("machine/mod.rs", r"replace / with \*", "lanes have one bit on this machine"),
+    ("plan.rs", r"replace \+ with \* in Scratch::plan", "memory: more than a plan needs"),
+    ("plan.rs", r"replace \* with \+ in Scratch::plan", "cost: a table with fewer free places"),
+    ("list.rs", r"replace Editor<'a>::take_up with \(\)", "cost: an edit of much looks at all that it leaves"),
 ]
 
 # Programs of tests/c: their arguments and environment. They are run as tests/healthy.rs and tests/preload.rs do, but shorter.

@@ -56,7 +56,7 @@ impl Text {
         Ok(())
     }
 
-    fn take(&self) -> Option<*mut c_char> {
+    pub(crate) fn take(&self) -> Option<*mut c_char> {
         self.0.take().map(|at| at.as_ptr().cast())
     }
 }
@@ -188,5 +188,13 @@ unsafe fn close_gaps(from: *const Slot, key: Key<'_>) {
         if !(*to).load().is_null() {
             (*to).store(ptr::null_mut());
         }
+    }
+}
+
+#[cfg(test)]
+impl Text {
+    /// Where it is, if there is one.
+    pub(crate) fn peek(&self) -> Option<NonNull<u8>> {
+        self.0.get()
     }
 }

@@ -292,3 +292,22 @@ fn what_is_wiped_is_known() {
     let (at, bytes) = store.wiped();
     assert_eq!((at, bytes), (ptr::from_ref(&store.wiped).cast(), size_of::<Wiped>()));
 }
+
+/// A text that came into no list is given back to `malloc`, which gives the same memory again.
+#[cfg(all(target_env = "gnu", not(miri)))]
+#[test]
+fn a_text_that_is_not_used_is_freed() {
+    let composed = || {
+        let text = program::Text::default();
+        text.compose(b"A", b"1234567890").unwrap();
+        text
+    };
+    let places = |at: &dyn Fn(&program::Text) -> usize| {
+        let places = (0..1_000).map(|_| at(&composed())).collect::<std::collections::HashSet<_>>();
+        places.len()
+    };
+    assert_eq!(places(&|text| text.take().unwrap().addr()), 1_000, "the list's");
+    assert!(places(&|text| text.peek().unwrap().addr().get()) < 100);
+    let text = composed();
+    assert_eq!((crate::testing::text(text.take().unwrap()).as_str(), text.take()), ("A=1234567890", None));
+}
