@@ -386,6 +386,7 @@ PROGRAMS = {
     "owners": (["library", "ARG=baz"], {}),
     "differential": (["1", "10000"], {}),
     "bounds": ([], EVERY_LENGTH),
+    "leaks": ([], NAMED),
     "forks": (["300"], NAMED),
     "fork_in_handler": (["300"], NAMED),
     "reads_in_forks": (["100", "A1=x"], NAMED),
@@ -402,7 +403,7 @@ PROGRAMS = {
     "single_step": (["library", "97", "1"], {}),
 }
 # What a program is linked with.
-LINKED = {"table": ["-rdynamic"], "company": ["-rdynamic"], "inherited": ["LIBRARY", "-Wl,-rpath,FOLDER", "-Wl,--allow-shlib-undefined"]}
+LINKED = {"leaks": ["-fsanitize=leak"], "table": ["-rdynamic"], "company": ["-rdynamic"], "inherited": ["LIBRARY", "-Wl,-rpath,FOLDER", "-Wl,--allow-shlib-undefined"]}
 LEFT_ONLY = "--left" in sys.argv
 # All there is, the cheapest first.
 LONG = ["threads", "costs", "zone", "readers", "children_beside", "single_step:3", "single_step"]

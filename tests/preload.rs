@@ -217,6 +217,12 @@ mod system {
         assert_eq!(String::from_utf8_lossy(&outcome.stderr), "");
     }
 
+    #[test]
+    fn leak_checkers_find_what_only_an_array_of_ours_holds() {
+        let program = compile(Libc::System, "leaks", &["-fsanitize=leak".as_ref()]);
+        check_program(&program, &[], LIMIT);
+    }
+
     /// The build option without hints, for who doubts them.
     #[test]
     fn built_for_plain_scans_it_finds_the_same() {

@@ -115,6 +115,19 @@ mod tests {
         assert_eq!(counter.0.0.load(Ordering::Relaxed), FREE);
     }
 
+    /// Processor time that this thread took.
+    #[cfg(all(target_os = "linux", not(miri)))]
+    fn taken() -> Duration {
+        let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: it is written there.
+        assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut now) }, 0);
+        Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
+    }
+    #[cfg(not(all(target_os = "linux", not(miri))))]
+    fn taken() -> Duration {
+        Duration::ZERO
+    }
+
     #[test]
     fn who_waits_sleeps_and_is_woken() {
         let lock = Arc::new(Lock::new());
@@ -123,17 +136,19 @@ mod tests {
         let waiter = thread::spawn({
             let lock = lock.clone();
             move || {
+                let before = taken();
                 lock.acquire();
                 lock.release();
+                taken() - before
             }
         });
         while lock.0.load(Ordering::Relaxed) != CONTENDED {
             thread::sleep(Duration::from_millis(1));
         }
-        thread::sleep(Duration::from_millis(30));
+        thread::sleep(Duration::from_millis(60));
         assert!(!waiter.is_finished());
         lock.release();
-        waiter.join().unwrap();
+        assert!(waiter.join().unwrap() < Duration::from_millis(5), "it was busy");
         assert_eq!(lock.0.load(Ordering::Relaxed), FREE);
     }
 }
