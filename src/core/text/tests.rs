@@ -104,6 +104,22 @@ fn every_byte_of_a_name_has_a_part_in_its_hash() {
     }
 }
 
+/// They are what nobody outside can know, and each bit of them has its effect.
+#[test]
+fn hashes_are_keyed() {
+    let keys = Keys::new();
+    let Keyed { a, b, .. } = keys.get();
+    let secret = keyed(sync::secret(), Windowed::NEVER);
+    assert_eq!((a, b, keys.known().a, keys.known().b), (secret.a, secret.b, a, b));
+    let name: &[u8] = b"SOME_NAME_OF_MORE_THAN_A_WORD";
+    let hash = |keys: [usize; 2]| keyed(keys, Windowed::NEVER).hash(name);
+    let keys = sync::secret();
+    for bit in 0..usize::BITS {
+        let [a, b] = keys.map(|key| key ^ 1 << bit);
+        assert!(hash([a, keys[1]]) != hash(keys) && hash([keys[0], b]) != hash(keys), "{bit}");
+    }
+}
+
 /// Short names, and long ones that differ in front or at the end.
 #[test]
 fn hashes_of_names_are_spread() {
