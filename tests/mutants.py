@@ -372,6 +372,13 @@ LEFT = [
     ("system.rs", r"delete ! in secret", "every kernel gives random bytes; else the program crashes at once"),
     ("system.rs", r"replace \|\| with && in initial_strings", "where a kernel leaves no random bytes, or the file name far from them"),
     ("system.rs", r"replace keep_order with \(\)", "the compiler keeps this order by itself"),
+    ("text.rs", r"replace <= with > in is_quick", "where there are no windows: on other machines"),
+    ("threads.rs", r"replace Threads::is_settled -> bool with false", "cost: what is settled is asked again"),
+    ("keep/arena.rs", r"replace << with >>", "the chunks of models"),
+    ("keep/arena.rs", r"replace / with \*", "memory: which requests have a chunk of their own"),
+    ("keep/arena.rs", r"replace < with <= in Arena::(take|map)", "memory: a request of exactly so many bytes"),
+    ("keep/strings.rs", r"replace \+ with \*", "memory: more than a table needs"),
+    ("keep/strings.rs", r"replace \+ with - in Table::probe", "places are looked at downwards"),
     ("system.rs", r"replace secret -> \[usize; 2\] with \[[01]; 2\]", "what is there for other systems"),
     ("list.rs", r"replace Editor<'a>::take_up with \(\)", "cost: an edit of much looks at all that it leaves"),
 ]

@@ -28,7 +28,7 @@ fn table(strings: &Strings) -> &Table {
 fn a_string_is_made_once() {
     let (store, strings) = (crate::testing::store(), Strings::new());
     let mut made = HashMap::new();
-    let mut size = PLACES;
+    let (mut size, mut at) = (PLACES, 0);
     for i in 0..if cfg!(miri) { 100 } else { 5_000 } {
         let (name, value) = (format!("N{}", i % 70), format!("{}", i / 70));
         let string = string(&store, &strings, &name, &value);
@@ -40,12 +40,14 @@ fn a_string_is_made_once() {
         let litter = strings.litter();
         assert_eq!(litter.is_some(), table.size > size);
         if let Some(litter) = litter {
-            assert_eq!((litter.len(), table.size), (size * EACH, 2 * size));
+            assert_eq!((litter.start, litter.len()), (at + size_of::<Table>(), size * EACH));
+            assert_eq!(table.size, 2 * size);
             assert_eq!(table.len.get(), size * 3 / 4 + 1);
             assert!(strings.owns(ptr::without_provenance(litter.start)));
             strings.discard(litter);
             size = table.size;
         }
+        at = ptr::from_ref(table).addr();
         assert!(strings.litter().is_none());
     }
     for (&addr, (name, value)) in &made {
@@ -125,4 +127,20 @@ fn hashes_of_strings_are_spread() {
     assert_spread(&hashes(&|i| hash(&number(i / 30), &number(i % 30))));
     // (The same text twice.)
     assert_spread(&hashes(&|i| hash(&number(i), &number(i))));
+}
+
+/// Memory of which whole pages are given back is zero.
+#[cfg(all(target_os = "linux", not(miri)))]
+#[test]
+fn what_is_discarded_is_zero() {
+    const BYTES: usize = 1 << 18;
+    let strings = Strings::new();
+    strings.link(strings.map(BYTES).unwrap());
+    let at = strings.take(BYTES, ALIGN).unwrap();
+    // SAFETY: as many bytes, nobody else's.
+    unsafe { at.write_bytes(1, BYTES) };
+    strings.discard(at.addr().get()..at.addr().get() + BYTES);
+    // SAFETY: as above.
+    let bytes = unsafe { core::slice::from_raw_parts(at.as_ptr(), BYTES) };
+    assert!(bytes.iter().filter(|&&byte| byte == 0).count() > BYTES / 3);
 }
