@@ -23,7 +23,9 @@ fn a_window_is_on_one_page() {
 #[test]
 fn a_wider_form_is_used_where_the_processor_has_it() {
     let has = std::is_x86_feature_detected!("avx2");
-    assert_eq!((machine::is_wider(), has_wider(true)), (has, has));
+    assert_eq!((has_wider(true), machine::is_wider(None, true)), (has, has));
+    assert!(!machine::is_wider(None, false), "it is not asked");
+    assert!([true, false].iter().all(|&told| machine::is_wider(Some(told), true) == told));
 }
 
 /// The forms that this machine has, and the one that every machine has, on random slots: few different pointers and tags, so that all

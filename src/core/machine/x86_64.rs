@@ -238,11 +238,16 @@ pub(crate) unsafe fn candidates(groups: Groups, first: usize, tag: u16, _: Side)
 
 /// True if the processor has AVX2, and the kernel saves its registers, as libc knows. Where that does not tell, the processor is asked, if `worth`.
 pub(crate) fn has_wider(worth: bool) -> bool {
-    system::has_avx2().unwrap_or_else(|| worth && is_wider())
+    is_wider(system::has_avx2(), worth)
+}
+
+/// The same, with what libc told.
+pub(super) fn is_wider(told: Option<bool>, worth: bool) -> bool {
+    told.unwrap_or_else(|| worth && has_avx2())
 }
 
 /// The same as the processor says. Source: Intel's manual, volume 1, 14.3.
-pub(super) fn is_wider() -> bool {
+fn has_avx2() -> bool {
     const AVX_AND_XGETBV: u32 = 1 << 28 | 1 << 27;
     const AVX2: u32 = 1 << 5;
     const XMM_AND_YMM: u32 = 1 << 2 | 1 << 1;
