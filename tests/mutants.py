@@ -379,6 +379,8 @@ LEFT = [
     ("keep/arena.rs", r"replace < with <= in Arena::(take|map)", "memory: a request of exactly so many bytes"),
     ("keep/strings.rs", r"replace \+ with \*", "memory: more than a table needs"),
     ("keep/strings.rs", r"replace \+ with - in Table::probe", "places are looked at downwards"),
+    ("machine/x86_64.rs", r"replace (\||<<|&) with (&|\^|>>|\|) in has_avx2", "processors that have AVX2 under a kernel that does not save its registers"),
+    ("machine/x86_64.rs", r"replace \| with \^ in is_watched", "bits that are not in both"),
     ("system.rs", r"replace secret -> \[usize; 2\] with \[[01]; 2\]", "what is there for other systems"),
     ("list.rs", r"replace Editor<'a>::take_up with \(\)", "cost: an edit of much looks at all that it leaves"),
 ]
