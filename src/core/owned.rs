@@ -185,3 +185,6 @@ impl Owned {
         Memory::of(self.array()?)
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;
