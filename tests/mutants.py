@@ -357,6 +357,7 @@ LEFT = [
     ("arrays.rs", r"replace < with <= in Arrays::next", "no two arrays were live last at the same time"),
     ("arrays.rs", r"replace \+ with \* in Arrays::fresh", "the slots are whole groups: rounded up, as many"),
     ("hints.rs", r"replace / with [%*] in Hints::index", "only models divide"),
+    ("hints.rs", r"replace (\+ with [-*] in Hints::shift_up|Hints::shift_up with \(\))", "the form of models"),
     ("hints.rs", r"replace \| with \^ in .*", "bits that are not in both"),
     ("inherited.rs", r"replace << with >>", "cost: when hints are worth building"),
     ("list.rs", r"replace - with [+/] in Editor<'a>::write", "cost: a fresh array is looked through for what was there before"),
