@@ -611,12 +611,13 @@ class Workshop:
 
     def change(self, mutant):
         self.target = self.tree / "src" / "core" / mutant.file
+        # Not the checkout's: that may have changed meanwhile.
+        self.unchanged = self.target.read_text()
         self.target.write_text(mutant.text)
         self.built = {}
 
     def restore(self):
-        shutil.copy(CORE / self.target.relative_to(self.tree / "src" / "core"), self.target)
-        os.utime(self.target)
+        self.target.write_text(self.unchanged)
         self.built = {}
 
     def artifact(self, kind):
