@@ -421,5 +421,5 @@ impl Array {
 
 const _: () = assert!(RESTS.count_ones() + 2 <= u16::BITS);
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 pub(crate) mod tests;

@@ -342,5 +342,5 @@ unsafe fn is_whole(first: *const Slot, len: usize) -> bool {
     strings.contains(&start.addr()) && last == Some(strings.end) && starts()
 }
 
-#[cfg(all(test, not(miri)))]
+#[cfg(all(test, not(any(loom, miri))))]
 mod tests;

@@ -191,7 +191,7 @@ unsafe fn close_gaps(from: *const Slot, key: Key<'_>) {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_env = "gnu", not(any(loom, miri))))]
 impl Text {
     /// Where it is, if there is one.
     pub(crate) fn peek(&self) -> Option<NonNull<u8>> {

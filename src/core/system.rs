@@ -304,7 +304,11 @@ pub(crate) fn secret() -> [usize; 2] {
     let at = random.addr().max(ptr::from_ref(&SPINS).addr());
     // SAFETY: null, or 16 bytes that the kernel left for this.
     let [a, b] = if random.is_null() { [at, !at] } else { unsafe { random.read_unaligned() } };
-    [a | 1, b]
+    [not_zero(a), b]
+}
+
+fn not_zero(number: usize) -> usize {
+    number | 1
 }
 
 /// Elsewhere there are no hashes to key.

@@ -49,6 +49,33 @@ pub(crate) fn foreign(entries: &[&CStr]) -> *const Slot {
     slots.leak().as_ptr().cast()
 }
 
+/// The list of this process, which no test changes, and how many entries it has: three or more, each with a name. `None`, and a word about it,
+/// where the tests run in another environment than that (cargo's is).
+#[cfg(not(miri))]
+pub(crate) fn kernels_list() -> Option<(*const Slot, usize)> {
+    unsafe extern "C" {
+        static environ: *const Slot;
+    }
+    // SAFETY: the test harness and the tests only read it.
+    let first = unsafe { environ };
+    // SAFETY: a proper list.
+    let entries =
+        unsafe { crate::slot::slots(first) }.map(|(_, entry)| unsafe { CStr::from_ptr(entry) }.to_str());
+    let entries: Result<Vec<&str>, _> = entries.collect();
+    let usable = |entry: &str| {
+        entry.find('=').is_some_and(|len| !["", "ABSENT_NAME", "GLIBC_TUNABLES"].contains(&&entry[..len]))
+    };
+    match entries {
+        Ok(entries) if (3..10_000).contains(&entries.len()) && entries.iter().all(|entry| usable(entry)) => {
+            Some((first, entries.len()))
+        }
+        _ => {
+            std::eprintln!("skipped: not the environment that it needs");
+            None
+        }
+    }
+}
+
 /// Numbers by chance, always the same ones for a `seed`: each call gives one below its argument.
 pub(crate) fn random(seed: u64) -> impl FnMut(usize) -> usize {
     let mut state = seed;

@@ -246,24 +246,32 @@ pub(super) fn is_wider(told: Option<bool>, worth: bool) -> bool {
     told.unwrap_or_else(|| worth && has_avx2())
 }
 
-/// The same as the processor says. Source: Intel's manual, volume 1, 14.3.
+/// The same as the processor says.
 fn has_avx2() -> bool {
-    const AVX_AND_XGETBV: u32 = 1 << 28 | 1 << 27;
-    const AVX2: u32 = 1 << 5;
-    const XMM_AND_YMM: u32 = 1 << 2 | 1 << 1;
     #[allow(unused_unsafe)] // safe functions in newer compilers
     // SAFETY: every x86-64 has the instruction.
     let feature = |leaf| unsafe { __cpuid_count(leaf, 0) };
-    // Processors with AVX have leaf 13, and so leaf 7. Two questions, not three: see `has_wider` outside.
-    if feature(1).ecx & AVX_AND_XGETBV != AVX_AND_XGETBV || feature(7).ebx & AVX2 == 0 {
-        return false;
-    }
-    let saved: u32;
-    // SAFETY: reads a register; the instruction is there.
-    unsafe {
-        asm!("xgetbv", in("ecx") 0, out("eax") saved, out("edx") _, options(nomem, nostack, preserves_flags))
+    let saved = || {
+        let saved: u32;
+        // SAFETY: reads a register; the instruction is there, since `XGETBV` is.
+        unsafe {
+            asm!("xgetbv", in("ecx") 0, out("eax") saved, out("edx") _, options(nomem, nostack, preserves_flags))
+        };
+        saved
     };
-    saved & XMM_AND_YMM == XMM_AND_YMM
+    tells_of_avx2(feature(1).ecx, || feature(7).ebx, saved)
+}
+
+const AVX: u32 = 1 << 28;
+const XGETBV: u32 = 1 << 27;
+const AVX2: u32 = 1 << 5;
+const XMM_AND_YMM: u32 = 0b110;
+
+/// True if this is said by leaf 1's `ecx`, leaf 7's `ebx` and the register that says what the kernel saves. Processors with AVX have leaf 13, and so
+/// leaf 7. Two questions, not three: see `has_wider` outside. Source: Intel's manual, volume 1, 14.3.
+pub(super) fn tells_of_avx2(leaf_1: u32, leaf_7: impl FnOnce() -> u32, saved: impl FnOnce() -> u32) -> bool {
+    let has = |word: u32, bits: u32| word & bits == bits;
+    has(leaf_1, AVX) && has(leaf_1, XGETBV) && has(leaf_7(), AVX2) && has(saved(), XMM_AND_YMM)
 }
 
 /// After a group: its bits come in above those of the ones before. Then the next group, from label 2 on, if there is one left and this one's last slot

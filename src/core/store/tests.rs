@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::arrays::MIN_SLOTS;
+#[cfg(not(miri))]
+use crate::testing::kernels_list;
 use crate::testing::{entries, entries_at, foreign, random, store, store_at};
 use core::ffi::CStr;
 use std::collections::BTreeMap;
@@ -1093,12 +1095,10 @@ fn hints_that_readers_built_are_retired_by_the_first_change() {
     if !hints::ENABLED {
         return; // readers build none
     }
-    unsafe extern "C" {
-        static environ: *const Slot;
-    }
+    let Some((list, _)) = kernels_list() else { return };
     let env = Env::default();
-    // SAFETY: the list of this process, which no test changes; and here it is adopted before it would be changed.
-    unsafe { env.head.assign(environ) };
+    // SAFETY: it is adopted before it would be changed.
+    unsafe { env.head.assign(list) };
     let inherited = &env.store.inherited;
     // SAFETY: a proper list.
     let absent = || unsafe { env.store.value(&env.head, b"ABSENT_NAME".as_slice()) }.is_none();
@@ -1230,14 +1230,16 @@ fn what_the_program_put_in_front_leaves_its_name() {
 /// Whose strings they are is known of a list that the program made of them, however long ago they were in the environment: that keeps its reads fast.
 #[test]
 fn strings_of_ours_are_known_in_a_list_of_the_programs() {
-    for alone in [false, true] {
+    for (alone, cleared) in [(false, false), (false, true), (true, false), (true, true)] {
         let env = if alone { Env::alone(&[]) } else { Env::of(&[]) };
         ["A", "B", "C"].iter().for_each(|name| env.set(name, "1"));
         let mut list: Vec<*const c_char> = vec![ptr::null(); 4];
         // SAFETY: proper lists, which stay.
         unsafe { env.store.snapshot(&env.head, &mut list[..3]) };
-        (0..3).for_each(|_| env.clear());
-        env.set("OTHER", "1");
+        if cleared {
+            (0..3).for_each(|_| env.clear());
+            env.set("OTHER", "1");
+        }
         // SAFETY: as above.
         unsafe { env.head.assign(list.leak().as_ptr().cast()) };
         env.set("NEW", "1");
@@ -1260,13 +1262,11 @@ fn strings_of_the_kernels_are_known_in_a_list_of_the_programs() {
     if !hints::ENABLED {
         return; // readers build none
     }
-    unsafe extern "C" {
-        static environ: *const Slot;
-    }
+    let Some((list, _)) = kernels_list() else { return };
     for alone in [false, true] {
         let env = if alone { Env::alone(&[]) } else { Env::of(&[]) };
-        // SAFETY: the list of this process, which no test changes.
-        unsafe { env.head.assign(environ) };
+        // SAFETY: as above.
+        unsafe { env.head.assign(list) };
         (0..20_000).for_each(|_| {
             // SAFETY: a proper list.
             assert!(unsafe { env.store.value(&env.head, b"ABSENT_NAME".as_slice()) }.is_none())
