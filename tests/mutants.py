@@ -581,9 +581,8 @@ def left_by_cargo_mutants(folder):
             start, end = (sum(map(len, lines[: at["line"] - 1])) + at["column"] - 1 for at in (span["start"], span["end"]))
             file, name = str(Path(mutant["file"]).relative_to("src/core")), mutant["name"].split(": ", 1)[1]
             operator = re.match(r"replace (\S+) with ", name)
-            if operator and mutant["genre"] == "BinaryOperator" and source[start:end] != operator[1]:
-                sys.exit(f"{mutant['file']}:{span['start']['line']} is not what cargo mutants changed: run it again")
-            text = source[:start] + mutant["replacement"] + source[end:]
+            fits = mutant["genre"] != "BinaryOperator" or source[start:end] == operator[1]
+            text = source[:start] + mutant["replacement"] + source[end:] if fits else None
             yield Mutant(file, span["start"]["line"], name, text, excuse=why_left(file, name))
 
 
@@ -614,6 +613,8 @@ class Workshop:
         self.built, self.compiled = {}, {}
 
     def change(self, mutant):
+        if mutant.text is None:
+            sys.exit(f"src/core/{mutant.place} is not what cargo mutants changed: run that again")
         self.target = self.tree / "src" / "core" / mutant.file
         # Not the checkout's: that may have changed meanwhile.
         self.unchanged = self.target.read_text()
