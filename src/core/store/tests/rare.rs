@@ -308,8 +308,9 @@ fn a_list_whose_change_was_broken_off_is_copied_without_what_is_there_twice() {
     for change in 0..3 {
         let env = Env::alone(&[c"A=1", c"B=1", c"B=1", c"C=1"]);
         let list = env.head.load();
+        // Relaxed, both: one thread.
         env.store.wiped.known.store(0, Ordering::Relaxed);
-        env.store.busy.store(4711, Ordering::Relaxed);
+        env.store.busy.store(4711, Ordering::Relaxed); // Relaxed: as said
         match change {
             0 => env.set("A", "1"),
             1 => env.put(c"A=1").unwrap(),
@@ -330,10 +331,11 @@ fn a_list_whose_change_was_broken_off_is_copied_without_what_is_there_twice() {
 #[test]
 fn a_text_that_is_not_used_is_freed() {
     // Memory checkers keep freed memory for a while.
-    // SAFETY: names of functions.
-    let checked = [c"__lsan_register_root_region", c"__tsan_init"]
-        .iter()
-        .any(|name| !unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) }.is_null());
+    let is_there = |name: &CStr| {
+        // SAFETY: a name.
+        !unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) }.is_null()
+    };
+    let checked = is_there(c"__lsan_register_root_region") || is_there(c"__tsan_init");
     if checked || std::env::var("LD_PRELOAD").is_ok_and(|preloaded| preloaded.contains("vgpreload")) {
         return;
     }
