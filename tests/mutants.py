@@ -364,9 +364,7 @@ LEFT = [
     ("lock.rs", r"replace is_alone -> bool with false|replace == with != in Lock::acquire|replace != with == in Lock::release", "cost: where there is one thread, an atomic operation in place of a store"),
     ("lock.rs", r"replace == with != in Lock::acquire_contended", "cost: no turns are waited before it sleeps"),
     ("machine/mod.rs", r"replace / with \*", "lanes have one bit on this machine"),
-    ("plan.rs", r"replace \+ with \* in Scratch::plan", "memory: more than a plan needs"),
     ("plan.rs", r"replace \| with \^ in Plan<'_>::(set|seat)", "bits that are not in both"),
-    ("plan.rs", r"replace \* with \+ in Scratch::plan", "cost: a table with fewer free places"),
     ("same.rs", r"replace / with % in Same<'a>::between", "cost: in how many places lists may differ that are compared place by place"),
     ("store.rs", r"replace < with <= in Store::resume", "the head is exchanged for itself"),
     ("system.rs", r"replace \| with \^ in (map|wait|wake|is_constant)", "bits that are not in both"),
@@ -376,15 +374,9 @@ LEFT = [
     ("system.rs", r"replace \|\| with && in initial_strings", "where a kernel leaves no random bytes, or the file name far from them"),
     ("system.rs", r"replace keep_order with \(\)", "the compiler keeps this order by itself"),
     ("text.rs", r"replace <= with > in is_quick", "where there are no windows: on other machines"),
-    ("threads.rs", r"replace Threads::is_settled -> bool with false", "cost: what is settled is asked again"),
     ("keep/arena.rs", r"replace << with >>", "the chunks of models"),
-    ("keep/arena.rs", r"replace / with \*", "memory: which requests have a chunk of their own"),
-    ("keep/arena.rs", r"replace < with <= in Arena::(take|map)", "memory: a request of exactly so many bytes"),
-    ("keep/strings.rs", r"replace \+ with \*", "memory: more than a table needs"),
-    ("keep/strings.rs", r"replace \+ with - in Table::probe", "places are looked at downwards"),
     ("machine/x86_64.rs", r"replace \| with \^ in is_watched", "bits that are not in both"),
     ("system.rs", r"replace secret -> \[usize; 2\] with \[[01]; 2\]", "what is there for other systems"),
-    ("list.rs", r"replace Editor<'a>::take_up with \(\)", "cost: an edit of much looks at all that it leaves"),
 ]
 
 # Programs of tests/c: their arguments and environment. They are run as tests/healthy.rs and tests/preload.rs do, but shorter.

@@ -70,13 +70,13 @@ mod tests {
         assert!(this > SETTLED);
         let threads = Threads(AtomicUsize::new(this));
         threads.notice();
-        assert_eq!(threads.0.load(Ordering::Relaxed), this);
+        assert_eq!((threads.0.load(Ordering::Relaxed), threads.is_settled()), (this, false));
         std::thread::scope(|scope| {
             scope.spawn(|| threads.notice());
         });
         assert_eq!(threads.0.load(Ordering::Relaxed), SETTLED);
         threads.notice();
-        assert_eq!(threads.0.load(Ordering::Relaxed), SETTLED);
+        assert_eq!((threads.0.load(Ordering::Relaxed), threads.is_settled()), (SETTLED, true));
     }
 
     /// This test runs on a thread of the harness.

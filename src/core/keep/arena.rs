@@ -231,6 +231,18 @@ mod tests {
             }
             assert_eq!(arena.retained(), sum);
         }
+        // Half of the smallest chunk is large, and not served from one for small requests.
+        let (arena, large) = (Arena::new(), 1 << 15);
+        let size = |bytes| {
+            let fresh = arena.map(bytes).unwrap();
+            // SAFETY: a fresh chunk.
+            let size = unsafe { fresh.0.as_ref() }.size;
+            arena.link(fresh);
+            size
+        };
+        assert_eq!((size(large - 1), size(large)), (CHUNK, large + size_of::<Chunk>() + ALIGN + BEYOND));
+        let last = arena.take(large, 1).unwrap().addr().get();
+        assert!(arena.take(large, 1).is_err() && arena.take(large - 1, 1).is_ok());
         arena.forget();
         assert!(arena.take(1, 1).is_err() && !arena.owns(ptr::without_provenance(last - 1)));
         assert!(arena.map(usize::MAX - 8).is_none());

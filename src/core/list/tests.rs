@@ -34,7 +34,9 @@ fn editor<'a>(head: &'a Head, array: &'a Array, moves: Moves) -> Editor<'a> {
 fn a_plain_scan_is_made_where_hints_are_of_no_use() {
     let (head, entries) = (Head::new(), strings(3));
     let array = holding(&entries, 500, 500);
-    let list = editor(&head, array, Moves::Beside);
+    let mut list = editor(&head, array, Moves::Beside);
+    list.take_up(Moves::Apart);
+    assert_eq!(list.moves(), Moves::Apart);
     for (fixed, plain) in [(2, false), (1, true), (0, true), (2, false)] {
         {
             let _change = array.change();

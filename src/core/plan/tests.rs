@@ -29,10 +29,21 @@ fn all(plan: &Plan<'_>) -> Vec<(*mut c_char, Hint)> {
 #[test]
 fn a_plan_holds_as_many_as_it_is_for() {
     let (store, scratch) = (crate::testing::store(), Scratch::new());
+    let mut largest = 64;
     for len in [0, 1, 3, 4, 5, 63, 64, 65, 200, 128, 7, 1_024, 500] {
+        let before = store.retained();
+        plan(&store, &scratch, len);
+        // For each an entry, its mark and two places, and a header.
+        let bytes = len.next_power_of_two() * (size_of::<usize>() + 12) + size_of::<usize>();
+        assert!(
+            store.retained() - before
+                <= if len > largest || before == 0 { bytes.max(64 * 20 + 8) } else { 0 }
+        );
+        largest = largest.max(len.next_power_of_two());
         for hashes in [1, 3, 1 << 29] {
             let mut plan = plan(&store, &scratch, len);
             assert_eq!((plan.len(), plan.numbers(), all(&plan).len()), (0, 0..0, 0));
+            assert!(plan.table.len() >= 2 * len, "half of the places are free");
             assert!((0..3).all(|hash| plan.alike(hash).next().is_none()));
             let mut behind = None;
             let done = store.locked(|| {

@@ -40,7 +40,10 @@ fn a_string_is_made_once() {
         let litter = strings.litter();
         assert_eq!(litter.is_some(), table.size > size);
         if let Some(litter) = litter {
-            assert_eq!((litter.start, litter.len()), (at + size_of::<Table>(), size * EACH));
+            assert_eq!(
+                (litter.start, litter.len()),
+                (at + size_of::<Table>(), size * (size_of::<usize>() + 4))
+            );
             assert_eq!(table.size, 2 * size);
             assert_eq!(table.len.get(), size * 3 / 4 + 1);
             assert!(strings.owns(ptr::without_provenance(litter.start)));
@@ -72,6 +75,16 @@ fn a_string_that_was_edited_is_made_anew() {
         edited = anew;
     }
     assert_eq!((table(&strings).len.get(), table(&strings).size), (1, PLACES));
+}
+
+/// From that of its hash on, upwards, and on from the first.
+#[test]
+fn places_are_looked_at_in_order() {
+    let (store, strings) = (crate::testing::store(), Strings::new());
+    string(&store, &strings, "A", "1");
+    let (table, last) = (table(&strings), PLACES - 1);
+    assert!(table.probe(5).take(3).eq([5, 6, 7]) && table.probe(last as u32).take(3).eq([last, 0, 1]));
+    assert_eq!(table.probe(5).count(), PLACES);
 }
 
 /// What lies inside of a string of ours is not one of ours, nor is any once the program gave one of ours to `putenv`.
