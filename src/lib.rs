@@ -204,6 +204,7 @@ pub mod soundness {}
 
 #[doc = "[glossary]: crate::glossary"]
 #[doc = "[limits]: crate::limits"]
+#[doc = "[testing]: crate::testing"]
 #[doc = ""]
 #[doc = include_str!("why_it_is_right.md")]
 pub mod why_it_is_right {}
