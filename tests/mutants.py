@@ -164,7 +164,7 @@ MEANING = [
     ("arrays.rs", "the clock stands still", "self.clock.store(now + 1, Ordering::Relaxed);", "", "unit store::tests::rare::the_arrays_are_used_in_turn"),
     ("arrays.rs", "a list that came back counts as left", "array.assigned_away.set(false);", "", "unit store::tests::a_list_that_came_back_is_not_used_again_too_soon"),
     ("arrays.rs", "the array that is live is used", "if Some(ptr::from_ref(array)) == newest {", "if false {", "unit store::tests::a_look_does_not_outlive_an_addition_into_a_kept_slot"),
-    ("arrays.rs", "an array has no margin", "let is_large = |array: &Array| array.capacity() > len + 1;", "let is_large = |array: &Array| array.capacity() > len;", "unit store::tests::random_operations_do_what_they_do_to_a_table"),
+    ("arrays.rs", "an array has no margin", "let is_large = |array: &Array| array.capacity() > len + 1;", "let is_large = |array: &Array| array.capacity() > len;", "unit arrays::tests::arrays_come_in_turn"),
     ("arrays.rs", "two arrays in turn are enough", "count + 1 >= TURN)", "count + 1 >= 2)", "unit store::tests::a_list_that_came_back_is_not_used_again_too_soon"),
     ("arrays.rs", "saved lists are two deep", "let deep = DEEP.min", "let deep = (DEEP - 2).min", "unit store::tests::lists_saved_in_each_other_stay_whole_after_many_others"),
     ("arrays.rs", "the oldest saved list goes", "assigned().find(|(_, array)| newer(array) == deep)", "assigned().min_by_key(|(_, array)| { let _ = (&newer, deep); array.live_at.get() })", "c saved_lists"),

@@ -824,6 +824,9 @@ fn nothing_below_the_list_has_left_it() {
             // No old value of that name, and none at all if it is not set.
             let now = env.at(&name);
             let Some(array) = env.store.arrays.holding(env.head.load()) else { continue };
+            // SAFETY: a proper list.
+            let mut listed = unsafe { slots(env.head.load()) };
+            assert!(by_hand || listed.all(|(slot, entry)| array.noted(array.index(slot), entry).is_some()));
             for i in array.below().filter(|_| !array.stand_in.get().0.is_null()) {
                 // SAFETY: entries are never freed here.
                 let value = unsafe { entry::value_if(array.slot(i).own(), name.as_bytes()) };
