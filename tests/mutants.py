@@ -88,7 +88,7 @@ MEANING = [
     ("list.rs", "what a removed entry left stays", "self.vacate(stale);", "", "unit store::tests::a_remove_changes_no_other_variable"),
     ("list.rs", "what is left is never counted", "array.left.set(array.left.get() + 1);", "", "c saved_lists"),
     ("list.rs", "what is left is counted for ever", "self.array.left.set(self.array.left.get() - 1);", "", "unit store::tests::nothing_below_the_list_has_left_it"),
-    ("list.rs", "the last one is not removed by a null", "if array.slot(i + 1).own().is_null() {", "if false {", "unit store::tests::nothing_below_the_list_has_left_it"),
+    ("list.rs", "the last one is not removed by a null", "if array.slot(i + 1).own().is_null() {", "if false {", "unit store::tests::a_remove_keeps_the_order_with_one_thread"),
     ("list.rs", "the gap is closed from the wrong end", "for from in (first..i).rev() {", "for from in first..i {", "unit store::tests::a_loop_with_one_pointer_ends"),
     ("list.rs", "the gap is closed without the notes", "array.shift_up(first..i);", "", "unit store::tests::nothing_below_the_list_has_left_it"),
     ("list.rs", "the head moves before the gap is closed", "array.count_again(i, first);\n        for from", "array.count_again(i, first);\n        self.move_head(array.slot(first + 1))?;\n        self.first = array.slot(first + 1);\n        for from", "loom hidden::a_scan_for_the_first_beside_a_gap_that_is_closed"),

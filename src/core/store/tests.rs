@@ -180,7 +180,9 @@ fn a_remove_keeps_the_order_with_one_thread() {
     let start = env.head.load();
     env.unset("C").unwrap();
     assert_eq!(entries(&env.head), ["A=1", "B=1", "D=1", "E=1"]);
+    let head = env.head.load();
     env.unset("E").unwrap();
+    assert_eq!(env.head.load(), head, "nothing moves when the last one goes");
     env.set("F", "1");
     env.set("C", "2");
     assert_eq!(entries(&env.head), ["A=1", "B=1", "D=1", "F=1", "C=2"]);
