@@ -90,7 +90,9 @@ pub(crate) fn assert_spread(hashes: &[u32]) {
     let places: std::collections::HashSet<_> = hashes.iter().map(|hash| hash & 1023).collect();
     let different: std::collections::HashSet<_> = hashes.iter().collect();
     let found = (different.len(), places.len());
-    assert!(found.0 + 2 > hashes.len() && found.1 > hashes.len() / 2, "{found:?} of {}", hashes.len());
+    // (Where keys have half as many bits, small numbers are spread less.)
+    let least = hashes.len() / if size_of::<usize>() < 8 { 4 } else { 2 };
+    assert!(found.0 + 2 > hashes.len() && found.1 > least, "{found:?} of {}", hashes.len());
 }
 
 /// A store, which is too large for a stack that unoptimised code copies it about on.
