@@ -373,10 +373,10 @@ LEFT = [
     ("system.rs", r"delete ! in secret", "no kernel leaves the random bytes out"),
     ("system.rs", r"replace \|\| with && in initial_strings", "where a kernel leaves no random bytes, or the file name far from them"),
     ("system.rs", r"replace keep_order with \(\)", "the compiler keeps this order by itself"),
+    ("system.rs", r"replace secret -> \[usize; 2\] with \[[01]; 2\]", "what is there for other systems"),
     ("text.rs", r"replace <= with > in is_quick", "where there are no windows: on other machines"),
     ("keep/arena.rs", r"replace << with >>", "the chunks of models"),
     ("machine/x86_64.rs", r"replace \| with \^ in is_watched", "bits that are not in both"),
-    ("system.rs", r"replace secret -> \[usize; 2\] with \[[01]; 2\]", "what is there for other systems"),
 ]
 
 # Programs of tests/c: their arguments and environment. They are run as tests/healthy.rs and tests/preload.rs do, but shorter.
@@ -416,11 +416,11 @@ PROGRAMS = {
 }
 # What a program is linked with.
 LINKED = {"leaks": ["-fsanitize=leak"], "table": ["-rdynamic"], "company": ["-rdynamic"], "inherited": ["LIBRARY", "-Wl,-rpath,FOLDER", "-Wl,--allow-shlib-undefined"]}
-LEFT_ONLY = "--left" in sys.argv
 # All there is, the cheapest first.
 LONG = ["threads", "costs", "zone", "readers", "children_beside", "single_step:3", "single_step"]
 MUSL_ONLY = ["company"]
-EVERYTHING = ["unit", *(["crate"] if LEFT_ONLY else []), *(f"c {name}" for name in PROGRAMS if name not in [*LONG, *MUSL_ONLY]), *(["musl company", "musl order", "memcheck bounds", "cost", "sse2"] if LEFT_ONLY else []), "loom", "batch"]
+LEFT_TOO = ["crate", "musl company", "musl order", "memcheck bounds", "cost", "sse2"] if "--left" in sys.argv else []
+EVERYTHING = ["unit", *(f"c {name}" for name in PROGRAMS if name not in [*LONG, *MUSL_ONLY]), *LEFT_TOO, "loom", "batch"]
 THOROUGH = "--thorough" in sys.argv
 if THOROUGH:
     EVERYTHING += [*(f"c {name}" for name in LONG), *(f"musl {name}" for name in (*MUSL_ONLY, "order", "threads", "zone", "readers"))]

@@ -1,11 +1,13 @@
 //! What the unit tests share: lists as C programs see and make them.
 
+use crate::error::Stop;
 use crate::slot::{Head, Slot};
 use crate::store::Store;
 use core::ffi::{CStr, c_char};
 use core::sync::atomic::{AtomicPtr, Ordering};
 use std::alloc::{Layout, alloc_zeroed};
 use std::boxed::Box;
+use std::ffi::CString;
 use std::string::String;
 use std::vec::Vec;
 
@@ -42,11 +44,31 @@ pub(crate) fn store_at(head: &Head, i: usize, entry: Option<&'static CStr>) {
     slot.store(entry.map_or(core::ptr::null_mut(), |entry| entry.as_ptr().cast_mut()), Ordering::Relaxed);
 }
 
-/// A list of a program's own; never freed.
+/// A list of a program's own, of copies of these; never freed.
 pub(crate) fn foreign(entries: &[&CStr]) -> *const Slot {
-    let entries = entries.iter().map(|&entry| entry.to_owned().into_raw());
-    let slots: Vec<*mut c_char> = entries.chain([core::ptr::null_mut()]).collect();
+    list_of(entries.iter().map(|&entry| entry.to_owned().into_raw()))
+}
+
+/// The same of these very strings.
+pub(crate) fn list_of(entries: impl IntoIterator<Item = *mut c_char>) -> *const Slot {
+    let slots: Vec<*mut c_char> = entries.into_iter().chain([core::ptr::null_mut()]).collect();
     slots.leak().as_ptr().cast()
+}
+
+/// So many entries, each with another name; never freed.
+pub(crate) fn strings(count: usize) -> Vec<*mut c_char> {
+    (0..count).map(|i| CString::new(std::format!("N{i}=1")).unwrap().into_raw()).collect()
+}
+
+/// What `step` gives, made under the update lock, with as much memory as it asks for.
+pub(crate) fn locked<T>(store: &Store, mut step: impl FnMut() -> Result<T, Stop>) -> T {
+    let mut made = None;
+    let done = store.locked(|| {
+        made = Some(step()?);
+        Ok(())
+    });
+    assert!(done.is_ok());
+    made.unwrap()
 }
 
 /// The list of this process, which no test changes, and how many entries it has: three or more, each with a name. `None`, and a word about it,

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::entry::Key;
+use crate::testing::strings;
 use crate::text::{Keyed, Keys};
 use std::alloc::{Layout as Memory, alloc_zeroed};
 use std::ffi::CStr;
@@ -48,19 +49,24 @@ impl Array {
     }
 }
 
+/// Zeroed memory for an array of `capacity` slots, never freed.
+fn memory(capacity: usize, ours: bool) -> NonNull<u8> {
+    let bytes = Array::bytes(capacity, ours).unwrap();
+    // SAFETY: not of no bytes.
+    NonNull::new(unsafe { alloc_zeroed(Memory::from_size_align(bytes, align_of::<Array>()).unwrap()) })
+        .unwrap()
+}
+
 /// An empty array, never freed.
 pub(crate) fn array(capacity: usize) -> &'static Array {
-    let memory = Memory::from_size_align(Array::bytes(capacity, true).unwrap(), align_of::<Array>()).unwrap();
-    // SAFETY: zeroed memory of that size.
-    unsafe { Array::place(NonNull::new(alloc_zeroed(memory)).unwrap(), capacity, usize::MAX) }
+    // SAFETY: fresh memory of that size.
+    unsafe { Array::place(memory(capacity, true), capacity, usize::MAX) }
 }
 
 /// A header for the list of `len` entries there, never freed.
 pub(crate) fn over(slots: NonNull<Slot>, len: usize) -> &'static Array {
-    let bytes = Array::bytes(len + 1, false).unwrap();
-    let memory = Memory::from_size_align(bytes, align_of::<Array>()).unwrap();
-    // SAFETY: zeroed memory of that size; the callers have whole groups there.
-    unsafe { Array::over(NonNull::new(alloc_zeroed(memory)).unwrap(), slots, len, usize::MAX) }
+    // SAFETY: fresh memory of that size; the callers have whole groups there.
+    unsafe { Array::over(memory(len + 1, false), slots, len, usize::MAX) }
 }
 
 fn entry(text: &'static CStr) -> *mut c_char {
@@ -151,13 +157,9 @@ fn two_slots_agree_if_the_same_is_known_of_the_same_entry() {
 #[test]
 fn what_the_program_stored_below_a_list_is_no_copy() {
     const MANY: usize = 200;
-    let texts: Vec<&'static CStr> = (0..MANY)
-        .map(|i| {
-            &*std::boxed::Box::leak(
-                std::ffi::CString::new(std::format!("N{i}=1")).unwrap().into_boxed_c_str(),
-            )
-        })
-        .collect();
+    // SAFETY: strings that are never freed.
+    let texts: Vec<&'static CStr> =
+        strings(MANY).into_iter().map(|string| unsafe { CStr::from_ptr(string) }).collect();
     let list = |many: usize, state: State| {
         let array = array(512);
         fill(array, MANY, &texts);

@@ -2,18 +2,13 @@
 
 use super::*;
 use crate::store::Store;
+use crate::testing::locked;
 use std::collections::HashSet;
 use std::vec::Vec;
 
 /// The array for a list of that length that comes next.
 fn next(store: &Store, len: usize, fits: bool) -> &Array {
-    let mut next = None;
-    let done = store.locked(|| {
-        next = Some(store.arrays.next(&store.strings, || usize::MAX, len, |_| fits)?);
-        Ok(())
-    });
-    assert!(done.is_ok());
-    next.unwrap()
+    locked(store, || store.arrays.next(&store.strings, || usize::MAX, len, |_| fits))
 }
 
 #[test]

@@ -1,13 +1,8 @@
 //! What is taken for the kernel's list, and how far its strings can be read.
 
 use super::*;
-use crate::testing::{kernels_list, text};
+use crate::testing::{kernels_list, list_of, locked, text};
 use std::vec::Vec;
-
-/// A list of the program's with these entries; never freed.
-fn list_of(entries: &[*mut c_char]) -> *const Slot {
-    entries.iter().copied().chain([ptr::null_mut()]).collect::<Vec<_>>().leak().as_ptr().cast()
-}
 
 #[test]
 fn the_list_of_this_process_is_the_kernels() {
@@ -18,17 +13,17 @@ fn the_list_of_this_process_is_the_kernels() {
         assert!(!is_initial(first, len - 1), "its end is somewhere else");
         assert!(!is_initial(ptr::null(), 0));
         let mut entries: Vec<_> = slots(first).map(|(_, entry)| entry).collect();
-        let copy = list_of(&entries);
+        let copy = list_of(entries.iter().copied());
         assert!(!is_initial(copy, len), "another list of its strings");
         assert!(is_whole(copy, len));
-        assert!(is_whole(list_of(&entries[1..]), len - 1), "a part that goes on to its end");
-        assert!(!is_whole(list_of(&entries[..len - 1]), len - 1), "the last one is not there");
-        assert!(!is_whole(list_of(&[]), 0));
+        assert!(is_whole(list_of(entries[1..].iter().copied()), len - 1), "a part that goes on to its end");
+        assert!(!is_whole(list_of(entries[..len - 1].iter().copied()), len - 1), "the last one is not there");
+        assert!(!is_whole(list_of([]), 0));
         entries.swap(0, 1);
-        assert!(!is_whole(list_of(&entries), len), "in another order");
+        assert!(!is_whole(list_of(entries.iter().copied()), len), "in another order");
         entries.swap(0, 1);
         entries[0] = entries[0].add(1);
-        assert!(!is_whole(list_of(&entries), len), "not from its start");
+        assert!(!is_whole(list_of(entries.iter().copied()), len), "not from its start");
     }
 }
 
@@ -93,16 +88,8 @@ fn strings_near_the_end_of_the_stack_are_compared_byte_by_byte() {
 fn the_kernels_list_is_described_as_it_is() {
     let Some((first, len)) = kernels_list() else { return };
     let store = crate::testing::store();
-    let describe = |first| {
-        let mut array = None;
-        let done = store.locked(|| {
-            // SAFETY: a proper list of that length.
-            array = unsafe { store.inherited.describe(&store.strings, first, len) }?;
-            Ok(())
-        });
-        assert!(done.is_ok());
-        array
-    };
+    // SAFETY: a proper list of that length.
+    let describe = |first| locked(&store, || unsafe { store.inherited.describe(&store.strings, first, len) });
     let array = describe(first).unwrap();
     assert_eq!((array.base(), array.capacity(), array.is_ours()), (first, len + 1, false));
     array.assert_in_order(|_| true, store.inherited.keys.get());
@@ -113,7 +100,7 @@ fn the_kernels_list_is_described_as_it_is() {
     assert!(store.arrays.holding(first).is_some_and(|holding| ptr::eq(holding, array)));
     // SAFETY: as above.
     let entries: Vec<_> = unsafe { slots(first) }.map(|(_, entry)| entry).collect();
-    assert!(describe(list_of(&entries)).is_none());
+    assert!(describe(list_of(entries.iter().copied())).is_none());
 }
 
 /// Readers who had no hints have scanned so many slots that hints would have cost no more: not before.
@@ -150,7 +137,7 @@ fn hints_are_built_when_they_are_worth_it() {
     // Of a list that is not the kernel's none are made, and no more is counted.
     let store = crate::testing::store();
     // SAFETY: as above.
-    let copy = list_of(&unsafe { slots(first) }.map(|(_, entry)| entry).collect::<Vec<_>>());
+    let copy = list_of(unsafe { slots(first) }.map(|(_, entry)| entry));
     // SAFETY: as above.
     unsafe { store.inherited.scanned(copy, usize::MAX) };
     assert!(store.inherited.is_done() && store.inherited.hints().is_none());

@@ -188,15 +188,22 @@ mod tests {
             assert!(owns(at) && owns(at + size - 1) && !owns(at + size) && !owns(at - 1));
         }
     }
+
+    /// The size of a new chunk for so many bytes.
+    fn grow(arena: &Arena, bytes: usize) -> usize {
+        let fresh = arena.map(bytes).unwrap();
+        // SAFETY: a fresh chunk.
+        let size = unsafe { fresh.0.as_ref() }.size;
+        arena.link(fresh);
+        size
+    }
+
     /// Memory for so many bytes, aligned, from a chunk in which there is room, or else from a new one, whose size is returned, too.
     fn take(arena: &Arena, bytes: usize, align: usize) -> (usize, Option<usize>) {
         if let Ok(taken) = arena.take(bytes, align) {
             return (taken.addr().get(), None);
         }
-        let fresh = arena.map(bytes).unwrap();
-        // SAFETY: a fresh chunk.
-        let size = unsafe { fresh.0.as_ref() }.size;
-        arena.link(fresh);
+        let size = grow(arena, bytes);
         (arena.take(bytes, align).expect("it was mapped for this").addr().get(), Some(size))
     }
 
@@ -233,14 +240,8 @@ mod tests {
         }
         // Half of the smallest chunk is large, and not served from one for small requests.
         let (arena, large) = (Arena::new(), 1 << 15);
-        let size = |bytes| {
-            let fresh = arena.map(bytes).unwrap();
-            // SAFETY: a fresh chunk.
-            let size = unsafe { fresh.0.as_ref() }.size;
-            arena.link(fresh);
-            size
-        };
-        assert_eq!((size(large - 1), size(large)), (CHUNK, large + size_of::<Chunk>() + ALIGN + BEYOND));
+        let sizes = (grow(&arena, large - 1), grow(&arena, large));
+        assert_eq!(sizes, (CHUNK, large + size_of::<Chunk>() + ALIGN + BEYOND));
         let last = arena.take(large, 1).unwrap().addr().get();
         assert!(arena.take(large, 1).is_err() && arena.take(large - 1, 1).is_ok());
         arena.forget();

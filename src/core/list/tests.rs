@@ -2,16 +2,10 @@
 
 use super::*;
 use crate::array::tests::{array, hint_of, over};
-use std::ffi::CString;
-use std::format;
+use crate::testing::strings;
 use std::vec::Vec;
 
 const CAPACITY: usize = 1_024;
-
-/// Strings, never freed.
-fn strings(count: usize) -> Vec<*mut c_char> {
-    (0..count).map(|i| CString::new(format!("N{i}=1")).unwrap().into_raw()).collect()
-}
 
 /// An array whose list, of these entries, begins in slot `first`, and has been so far down as `lowest`. What is in between holds the last entry.
 fn holding(entries: &[*mut c_char], first: usize, lowest: usize) -> &'static Array {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::sync::Ordering;
-use crate::testing::{LastPage, PAGE};
+use crate::testing::{LastPage, PAGE, random};
 use core::ptr;
 use std::vec::Vec;
 
@@ -53,11 +53,7 @@ fn every_bit_that_tells_of_avx2_counts() {
 /// combinations are met; slots at every place in a cache line.
 #[test]
 fn every_form_finds_the_same_candidates() {
-    let mut state: u64 = 20_261_125;
-    let mut below = |end: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (state >> 33) as usize % end
-    };
+    let mut below = random(20_261_125);
     const SLOTS: usize = 6 * GROUP;
     const { assert!(GROUP == portable::GROUP) };
     #[repr(align(64))]

@@ -2,18 +2,13 @@
 
 use super::*;
 use crate::store::Store;
+use crate::testing::locked;
 use std::boxed::Box;
 use std::ffi::CString;
 use std::vec::Vec;
 
 fn plan<'a>(store: &'a Store, scratch: &'a Scratch, len: usize) -> Plan<'a> {
-    let mut plan = None;
-    let done = store.locked(|| {
-        plan = Some(scratch.plan(&store.strings, len, store.inherited.keys.get())?);
-        Ok(())
-    });
-    assert!(done.is_ok());
-    plan.unwrap()
+    locked(store, || scratch.plan(&store.strings, len, store.inherited.keys.get()))
 }
 
 /// An entry, never freed.
@@ -45,14 +40,9 @@ fn a_plan_holds_as_many_as_it_is_for() {
             assert_eq!((plan.len(), plan.numbers(), all(&plan).len()), (0, 0..0, 0));
             assert!(plan.table.len() >= 2 * len, "half of the places are free");
             assert!((0..3).all(|hash| plan.alike(hash).next().is_none()));
-            let mut behind = None;
-            let done = store.locked(|| {
-                behind = Some(store.strings.take(64, 64)?);
-                Ok(())
-            });
-            assert!(done.is_ok());
+            let behind = locked(&store, || store.strings.take(64, 64));
             // SAFETY: 64 bytes that nobody else knows.
-            unsafe { behind.unwrap().write_bytes(0xff, 64) };
+            unsafe { behind.write_bytes(0xff, 64) };
             let mut expected = Vec::new();
             for i in 0..len {
                 let hint = Hint { hash: (i as u32).wrapping_mul(0x1234_5671) % hashes, fixed: i % 2 == 0 };
@@ -70,7 +60,7 @@ fn a_plan_holds_as_many_as_it_is_for() {
                 assert_eq!(alike, same);
             }
             // SAFETY: as above.
-            assert_eq!(unsafe { behind.unwrap().cast::<[u8; 64]>().read() }, [0xff; 64]);
+            assert_eq!(unsafe { behind.cast::<[u8; 64]>().read() }, [0xff; 64]);
         }
     }
 }

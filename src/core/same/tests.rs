@@ -4,11 +4,9 @@ use super::*;
 use crate::array::tests::array;
 use crate::entry::Key;
 use crate::hints::Hint;
-use crate::testing::random;
+use crate::testing::{self, random};
 use core::ffi::c_char;
 use std::collections::HashSet;
-use std::ffi::CString;
-use std::format;
 use std::vec::Vec;
 
 const MANY: usize = 200;
@@ -20,10 +18,9 @@ fn hint_of(string: *mut c_char) -> Hint {
     Hint { hash: key.unwrap().hash, fixed: true }
 }
 
-/// Strings, never freed.
+/// Entries, with what is to be noted of them.
 fn strings() -> Vec<(*mut c_char, Hint)> {
-    let string = |i: usize| CString::new(format!("N{i}=1")).unwrap().into_raw();
-    (0..MANY).map(string).map(|string| (string, hint_of(string))).collect()
+    testing::strings(MANY).into_iter().map(|string| (string, hint_of(string))).collect()
 }
 
 /// An array whose list begins in slot `first`.
