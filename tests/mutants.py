@@ -305,7 +305,7 @@ MEANING = [
     ("text.rs", "nothing is seen where there is no memory", "(1..=TAIL).contains(&bytes.len()) &&", "(0..=TAIL).contains(&bytes.len()) &&", "unit text::tests::a_text_has_one_hash_seen_or_not"),
     ("text.rs", "a name that ends behind its window ends later", "(addr + WINDOW - 1) & !(CHUNK - 1)", "(addr + WINDOW + CHUNK) & !(CHUNK - 1)", "unit text::tests::length_stops_at_the_first_end"),
     ("machine/mod.rs", "windows reach into the next page", "Windowed(if may { Windowed::PAGE - WINDOW + 1 } else { 0 })", "Windowed(if may { Windowed::PAGE } else { 0 })", "unit text::tests::nothing_is_read_of_the_next_page"),
-    ("machine/mod.rs", "memcheck sees windows", "MAY_HAVE_WINDOWS && !machine::is_watched()", "MAY_HAVE_WINDOWS", "- what memcheck calls an error: `memcheck_sees_nothing_read_behind_a_name_or_an_entry` fails, which is none of these programs"),
+    ("machine/mod.rs", "memcheck sees windows", "MAY_HAVE_WINDOWS && !machine::is_watched()", "MAY_HAVE_WINDOWS", "memcheck bounds"),
     ("machine/mod.rs", "slots before the first one count", "(lanes & (!0 << ((from + SPAN - next) * LANE)), next)", "(lanes, next)", "unit machine::tests::every_form_finds_the_same_candidates"),
     ("machine/x86_64.rs", "half of a slot is enough", "\"pcmpeqw {c}, {ones}\",", "", "unit machine::tests::every_form_finds_the_same_candidates"),
     ("machine/x86_64.rs", "a stretch does not end with the slots", "groups.end.min(first + SPAN)", "first + SPAN", "unit machine::tests::every_form_finds_the_same_candidates"),
